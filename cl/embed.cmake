@@ -7,6 +7,7 @@
 #   cmake -DOUT=kernels.c -DLIST=kernels.txt -P cl/embed.cmake
 # it writes OUT from the files that LIST names, one a line.
 
+cmake_policy(VERSION 3.20) # a script has no project to take it from
 set(TT_EMBED_SCRIPT ${CMAKE_CURRENT_LIST_FILE})
 
 function(tt_embed_kernels target)
@@ -54,6 +55,5 @@ function(tt_embed_write out list)
 endfunction()
 
 if(CMAKE_SCRIPT_MODE_FILE STREQUAL TT_EMBED_SCRIPT)
-  cmake_policy(VERSION 3.20)
   tt_embed_write(${OUT} ${LIST})
 endif()
