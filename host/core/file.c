@@ -134,13 +134,14 @@ tt_status tti_sync_path(const char *path) {
 }
 
 tt_status tti_sync_parent(const char *path) {
+    char folder[PATH_MAX]; /* not from the heap: after a rename this must not run out of memory */
     const char *slash = strrchr(path, '/');
-    size_t n = slash ? (size_t)(slash - path) : 0;
-    char *folder = slash ? tti_strndup(path, n ? n : 1) : tti_strdup(".");
-    if (!folder) return TT_E_NOMEM;
-    tt_status s = tti_sync_path(folder);
-    tti_free(folder);
-    return s;
+    if (!slash) return tti_sync_path(".");
+    const size_t n = TT_MAX((size_t)(slash - path), (size_t)1);
+    if (n >= sizeof folder) return tti_fail(TT_E_IO, "%s: name too long", path);
+    memcpy(folder, path, n);
+    folder[n] = 0;
+    return tti_sync_path(folder);
 }
 
 /* Opens a file of a name that nobody uses, beside the target so that rename stays on one disk. */
