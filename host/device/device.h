@@ -16,7 +16,7 @@ typedef struct {
     cl_platform_id cl_platform;
     cl_device_id cl_device;
     char platform_name[128], name[128], vendor[128], driver[128];
-    char version[64], c_version[64]; /* CL_DEVICE_VERSION, CL_DEVICE_OPENCL_C_VERSION */
+    char version[160], c_version[64]; /* CL_DEVICE_VERSION, CL_DEVICE_OPENCL_C_VERSION */
     const char *type;      /* "gpu", "cpu", "accelerator", "custom" */
     uint32_t compute_units, clock_mhz;
     uint64_t memory, max_alloc, local_mem;
