@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+/* family.c - the encoders that are known. A relative of one of them is an entry here. */
+#include "host/model/internal.h"
+
+#include <string.h>
+
+#define BERT_BODY                                                                                  \
+    .hidden = "hidden_size", .layers = "num_hidden_layers", .heads = "num_attention_heads",        \
+    .ffn = "intermediate_size", .act = "hidden_act", .hidden_dropout = "hidden_dropout_prob",      \
+    .attention_dropout = "attention_probs_dropout_prob",                                           \
+    .classifier_dropout = "classifier_dropout", .hidden_dropout_default = 0.1,                     \
+    .attention_dropout_default = 0.1, .classifier_dropout_default = -1,                            \
+    .word = "embeddings.word_embeddings", .position = "embeddings.position_embeddings",            \
+    .type = "embeddings.token_type_embeddings", .embed_norm = "embeddings.LayerNorm",              \
+    .block = "encoder.layer.%d.", .q = "attention.self.query", .k = "attention.self.key",          \
+    .v = "attention.self.value", .o = "attention.output.dense",                                    \
+    .norm1 = "attention.output.LayerNorm", .up = "intermediate.dense", .down = "output.dense",     \
+    .norm2 = "output.LayerNorm", .attention_out_dropout = true, .eps_default = 1e-12,              \
+    .eps_in_config = true
+
+#define ROBERTA_BODY                                                                               \
+    BERT_BODY, .prefix = "roberta.", .dense = {"classifier.dense", false, TTI_ACT_TANH},           \
+               .head_dropout_first = true, .classifier = "classifier.out_proj",                    \
+               .modules_to_save = {"classifier", "score"}, .pad_default = 1,                       \
+               .pad_shifts_positions = true
+
+static const tti_family families[] = {
+    {.model_type = "bert",
+     .architecture = "BertForSequenceClassification",
+     BERT_BODY,
+     .prefix = "bert.",
+     .dense = {"pooler.dense", true, TTI_ACT_TANH},
+     .classifier = "classifier",
+     .modules_to_save = {"classifier", "score"}},
+    {.model_type = "roberta", .architecture = "RobertaForSequenceClassification", ROBERTA_BODY},
+    {.model_type = "xlm-roberta",
+     .architecture = "XLMRobertaForSequenceClassification",
+     ROBERTA_BODY},
+    {.model_type = "camembert",
+     .architecture = "CamembertForSequenceClassification",
+     ROBERTA_BODY},
+    {.model_type = "distilbert",
+     .architecture = "DistilBertForSequenceClassification",
+     .prefix = "distilbert.",
+     .hidden = "dim",
+     .layers = "n_layers",
+     .heads = "n_heads",
+     .ffn = "hidden_dim",
+     .act = "activation",
+     .hidden_dropout = "dropout",
+     .attention_dropout = "attention_dropout",
+     .classifier_dropout = "seq_classif_dropout",
+     .hidden_dropout_default = 0.1,
+     .attention_dropout_default = 0.1,
+     .classifier_dropout_default = 0.2,
+     .word = "embeddings.word_embeddings",
+     .position = "embeddings.position_embeddings",
+     .embed_norm = "embeddings.LayerNorm",
+     .block = "transformer.layer.%d.",
+     .q = "attention.q_lin",
+     .k = "attention.k_lin",
+     .v = "attention.v_lin",
+     .o = "attention.out_lin",
+     .norm1 = "sa_layer_norm",
+     .up = "ffn.lin1",
+     .down = "ffn.lin2",
+     .norm2 = "output_layer_norm",
+     .dense = {"pre_classifier", false, TTI_ACT_RELU},
+     .classifier = "classifier",
+     .modules_to_save = {"classifier", "score"},
+     .eps_default = 1e-12},
+};
+
+const tti_family *tti_family_find(const char *model_type) {
+    char known[256] = "";
+    for (size_t i = 0; i < TT_COUNT(families); i++) {
+        if (!strcmp(families[i].model_type, model_type)) return &families[i];
+        size_t n = strlen(known);
+        snprintf(known + n, sizeof known - n, "%s%s", i ? ", " : "", families[i].model_type);
+    }
+    tti_fail(TT_E_UNSUPPORTED, "model_type \"%s\" is not known; known are: %s", model_type, known);
+    return NULL;
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+/* model.c - loading, and writing back. */
+#include "host/core/file.h"
+#include "host/model/internal.h"
+
+#include <string.h>
+
+tti_model_opts tti_model_defaults(void) {
+    return (tti_model_opts){.pooling = -1,
+                            .lora_rank = 8,
+                            .lora_alpha = 16,
+                            .hidden_dropout = -1,
+                            .attention_dropout = -1,
+                            .classifier_dropout = -1,
+                            .align = 128,
+                            .max_alloc = SIZE_MAX / 2};
+}
+
+static tt_status load(tti_model *m) {
+    TT_TRY(tti_hf_config_read(&m->config, m->dir));
+    TT_TRY(tti_model_read_config(m));
+    TT_TRY(tti_model_declare(m));
+    TT_TRY(tti_lora_declare(m));
+    if (!(m->fresh = tti_calloc(m->nparams, 1))) return TT_E_NOMEM;
+    TT_TRY(tti_model_layout(m));
+    if (!m->dev) return TT_OK;
+    TT_TRY(tti_model_allocate(m));
+    TT_TRY(tti_model_load_weights(m));
+    return tti_lora_load(m);
+}
+
+tt_status tti_model_load(tti_model **out, tti_device *d, const char *dir,
+                         const tti_model_opts *opts) {
+    tti_model *m = tti_calloc(1, sizeof *m);
+    if (!m) return TT_E_NOMEM;
+    m->opts = *opts;
+    m->dev = d;
+    m->align = d ? tti_device_caps(d)->align : opts->align;
+    m->max_alloc = d ? tti_device_caps(d)->max_alloc : opts->max_alloc;
+    m->max_alloc = m->max_alloc / m->align * m->align;
+    m->dir = tti_strdup(dir);
+    tt_status s = m->dir ? load(m) : TT_E_NOMEM;
+    if (s == TT_OK) *out = m;
+    else tti_model_free(m);
+    return s;
+}
+
+void tti_model_free(tti_model *m) {
+    if (!m) return;
+    tti_model_release(m);
+    for (size_t i = 0; i < m->nparams; i++) tti_free((char *)(uintptr_t)m->params[i].name);
+    tti_free(m->params);
+    tti_free(m->fresh);
+    tti_free(m->loras);
+    tti_free(m->arenas);
+    tti_peft_free(m->peft);
+    tti_hf_config_free(m->config);
+    tti_free(m->dir);
+    tti_free(m);
+}
+
+const tti_model_info *tti_model_get_info(const tti_model *m) { return &m->info; }
+const tti_model_opts *tti_model_get_opts(const tti_model *m) { return &m->opts; }
+tti_hf_config *tti_model_config(tti_model *m) { return m->config; }
+
+tti_param *tti_model_param_of(tti_model *m, const tti_graph *g, tti_val v) {
+    return tti_model_find(m, tti_value_at(g, v)->name);
+}
+
+static tt_status write_tensors(tti_model *m, tti_st_writer *w, const uint8_t *stored) {
+    for (size_t i = 0; i < m->nparams; i++) {
+        const tti_param *p = &m->params[i];
+        char name[256];
+        if (!stored[i]) continue;
+        tti_model_file_name(m, p, name);
+        TT_TRY(tti_st_writer_declare(w, name, TTI_ST_F32, p->vector ? 1 : 2,
+                                     p->vector ? (size_t[]){p->cols, 0}
+                                               : (size_t[]){p->rows, p->cols}));
+    }
+    for (size_t i = 0; i < m->nparams; i++) {
+        const tti_param *p = &m->params[i];
+        if (!stored[i]) continue;
+        float *values = tti_malloc(p->rows * p->cols * sizeof *values);
+        if (!values) return TT_E_NOMEM;
+        tt_status s = tti_model_read(m, p, values);
+        if (s == TT_OK) s = tti_st_writer_write_f32(w, values, p->rows * p->cols);
+        tti_free(values);
+        TT_TRY(s);
+    }
+    return tti_st_writer_commit(w);
+}
+
+tt_status tti_model_write_file(tti_model *m, const char *dir, const char *file,
+                               const uint8_t *stored) {
+    char *path = tti_path_join(dir, file);
+    if (!path) return TT_E_NOMEM;
+    tti_st_writer *w = NULL;
+    tt_status s = tti_st_writer_begin(&w, path);
+    if (s == TT_OK) s = write_tensors(m, w, stored);
+    tti_st_writer_free(w);
+    tti_free(path);
+    return s;
+}
+
+static tt_status write_config(tti_model *m, const char *dir, const char *const *labels, int n) {
+    tt_status s = TT_E_NOMEM;
+    char *path = tti_path_join(dir, "config.json");
+    cJSON *extra = cJSON_CreateObject();
+    if (!path || !extra) {
+        tti_fail(TT_E_NOMEM, "out of host memory");
+        goto done;
+    }
+    const bool mean = m->info.pooling == TTI_POOL_MEAN;
+    if (mean) tti_warn("the model was trained with mean pooling; transformers reads position 0");
+    TT_GO(tti_json_set(extra, "tokentune_pooling",
+                       mean ? cJSON_CreateString("mean") : cJSON_CreateNull()));
+    const tti_hf_config_edit edit = {
+        .architecture = m->info.architecture,
+        .problem_type =
+            m->opts.task == TTI_TASK_REGRESS ? "regression" : "single_label_classification",
+        .dtype = "float32",
+        .num_labels = m->info.num_labels,
+        .labels = n == m->info.num_labels ? labels : NULL,
+        .extra = extra};
+    s = tti_hf_config_write(m->config->json, &edit, path);
+done:
+    cJSON_Delete(extra);
+    tti_free(path);
+    return s;
+}
+
+tt_status tti_model_save(tti_model *m, const char *dir, const char *const *labels, int n) {
+    if (m->opts.method == TTI_METHOD_LORA) return tti_lora_save(m, dir);
+    uint8_t *all = tti_malloc(m->nparams);
+    if (!all) return TT_E_NOMEM;
+    memset(all, 1, m->nparams);
+    tt_status s = tti_model_write_file(m, dir, "model.safetensors", all);
+    tti_free(all);
+    TT_TRY(s);
+    return write_config(m, dir, labels, n);
+}

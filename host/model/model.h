@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+/* model.h - a transformer with its weights: read from a Hugging Face folder, described as a graph,
+ * written back as one (or as a PEFT adapter). */
+#ifndef TT_HOST_MODEL_MODEL_H
+#define TT_HOST_MODEL_MODEL_H
+
+#include "host/format/hf_config.h"
+#include "host/format/safetensors.h"
+#include "host/graph/run.h"
+#include "host/ops/ops.h"
+
+typedef enum { TTI_TASK_CLASSIFY, TTI_TASK_REGRESS } tti_task;
+typedef enum { TTI_METHOD_FULL, TTI_METHOD_LORA } tti_method;
+
+typedef struct {
+    tti_task task;
+    int num_labels;   /* 0: as config.json says */
+    int pooling;      /* tti_pool, or -1: as config.json says (tokentune_pooling), else first */
+    uint32_t seed;    /* of fresh heads, adapters, random weights */
+    tti_method method;
+    int lora_rank;
+    float lora_alpha, lora_dropout;
+    const char *const *lora_targets; /* module names as PEFT matches them; borrowed */
+    int lora_ntargets;
+    const char *adapter; /* PEFT folder to continue, or NULL */
+    float hidden_dropout, attention_dropout, classifier_dropout; /* < 0: as config.json says */
+    bool random_weights; /* no checkpoint is read: weights are drawn as transformers initialises */
+    bool frozen;         /* evaluation: nothing trains, no gradient, no optimizer state */
+    bool no_decay_1d;    /* biases and norms are in the group without weight decay */
+    bool fresh_head;     /* a new head even where the checkpoint has one of this size */
+    size_t align, max_alloc; /* layout without a device: sub-buffer alignment, largest buffer */
+} tti_model_opts;
+tti_model_opts tti_model_defaults(void);
+
+typedef struct {
+    const char *name; /* as the checkpoint names it; adapters: <module>.lora_A.weight */
+    size_t rows, cols;
+    bool vector;      /* rank 1 in files */
+    bool trainable, sparse, decay;
+    size_t offset;    /* bytes, in the weights arena `arena` */
+    size_t arena;
+    cl_mem p, g;      /* sub-buffers; g NULL until tti_model_alloc_gradients, or frozen */
+} tti_param;
+
+typedef struct {
+    const char *architecture; /* "BertForSequenceClassification" */
+    int vocab, max_len, types, layers, hidden, heads, ffn, num_labels;
+    int posid_offset; /* position table row of position 0 (RoBERTa: padding_idx + 1) */
+    int posid_pad;    /* position table row of a pad token inside a text, or -1 */
+    int pad_id;       /* token id whose embedding gets no gradient (torch's padding_idx), or -1 */
+    tti_pool pooling;
+    tti_task task;
+    bool has_types, has_posids;
+} tti_model_info;
+
+typedef struct tti_model tti_model;
+
+/* Reads config.json and, unless random_weights, the checkpoint in dir; d NULL: shapes only, for
+ * planning. Errors name the file, the tensor, the shapes; weights that are no finite numbers are
+ * TT_E_NUMERIC. Notes (fresh head, ignored tensors) go to tti_info. Borrows d. Gives *out. */
+tt_status tti_model_load(tti_model **out, tti_device *d, const char *dir,
+                         const tti_model_opts *opts);
+void tti_model_free(tti_model *m);
+const tti_model_info *tti_model_get_info(const tti_model *m);
+const tti_model_opts *tti_model_get_opts(const tti_model *m);
+tti_hf_config *tti_model_config(tti_model *m);
+
+size_t tti_model_nparams(const tti_model *m);
+tti_param *tti_model_param(tti_model *m, size_t i);
+tti_param *tti_model_find(tti_model *m, const char *name); /* NULL when there is none */
+/* The name that the checkpoint's or the adapter's file gives it. */
+void tti_model_file_name(const tti_model *m, const tti_param *p, char out[256]);
+tt_status tti_model_read(tti_model *m, const tti_param *p, float *dst); /* rows*cols; waits */
+tt_status tti_model_write(tti_model *m, const tti_param *p, const float *src);
+
+/* Flat arenas of trained dense parameters: gradients and optimizer states use the same layout. */
+typedef struct {
+    cl_mem p, g;     /* whole buffers; g NULL until tti_model_alloc_gradients */
+    size_t count;    /* floats, padding included */
+    size_t decay_count; /* the first so many floats get weight decay, the others none */
+} tti_arena;
+size_t tti_model_narenas(const tti_model *m);
+const tti_arena *tti_model_arena(const tti_model *m, size_t i);
+/* Gradients for all trained parameters; sparse ones have step_uniq rows. */
+tt_status tti_model_alloc_gradients(tti_model *m, size_t step_uniq);
+void tti_model_free_gradients(tti_model *m);
+/* Bytes of weights (all) and of gradients, as allocated or, without a device, as they would be. */
+size_t tti_model_weight_bytes(const tti_model *m);
+size_t tti_model_gradient_bytes(const tti_model *m, size_t step_uniq);
+
+typedef struct {
+    bool training; /* dropout and loss */
+    bool rest;     /* some rows carry no gradient: build the stream REST */
+    bool loss;     /* labels are fed */
+} tti_forward_opts;
+typedef struct {
+    tti_val logits; /* [seq, num_labels] */
+    tti_val loss;   /* accumulator [1,1], or TTI_NONE */
+} tti_forward_out;
+/* Describes the model's forward pass (and loss) in g. */
+tt_status tti_model_forward(tti_model *m, tti_graph *g, const tti_forward_opts *o,
+                            tti_forward_out *out);
+/* The parameter a PARAM value of g stands for. */
+tti_param *tti_model_param_of(tti_model *m, const tti_graph *g, tti_val v);
+
+/* Writes what training made into the existing folder dir: config.json + model.safetensors in
+ * transformers' names, or adapter_config.json + adapter_model.safetensors in PEFT's. Labels as
+ * id2label (n may be 0). Tokenizer files are the caller's. */
+tt_status tti_model_save(tti_model *m, const char *dir, const char *const *labels, int n);
+
+#endif
