@@ -55,7 +55,8 @@ TT_KERNEL void dropout(global float *y, global const float *x, global const int 
 #if VW > 1
     done = C / (4 * VW) * (4 * VW);
     for (int c = get_local_id(0) * 4 * VW; c < done; c += WG * 4 * VW) {
-        uintv c0 = (uintv)(c / 4) + IOTA, c1 = (uintv)(pos), c2 = (uintv)(seq), c3 = (uintv)(stream);
+        uintv c0 = (uintv)(c / 4) + IOTA, c1 = (uintv)(pos);
+        uintv c2 = (uintv)(seq), c3 = (uintv)(stream);
         uint k0 = seed, k1 = step;
         for (int i = 0; i < 10; i++, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u)
             PHILOX_ROUND(c0, c1, c2, c3, k0, k1)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // loss.cl - loss over sequences and its gradient in one pass.
-//   classes   l[r] = log sum_c exp(z[r,c]) - z[r,label];  dz[r,c] = w (softmax(z[r])[c] - [c = label])
+//   classes   l[r] = log sum_c exp(z[r,c]) - z[r,label]
+//             dz[r,c] = w (softmax(z[r])[c] - [c = label])
 //   squared   l[r] = (z[r] - t[r])^2;  dz[r] = 2 w (z[r] - t[r])
 //   loss (+)= w sum_r l[r], w the loss scale
 // shapes   z, dz: float[R,C]   labels: int[R], or t: the bits of float[R] (C = 1)
