@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes parity cases of other sizes, lengths, activations, adapters and checkpoint layouts.
 
     python make_more_cases.py OUT_DIR [--only NAME ...] [--committed] [--list]

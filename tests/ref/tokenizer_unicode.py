@@ -24,8 +24,9 @@ def parts(pre, text):
     return [x for x, _ in pre.pre_tokenize_str(text)]
 
 
-def isolated(pre):
-    return {c for c in CPS if len(parts(pre, "!" + chr(c) + "!")) == 3}
+def matched(pattern, around):
+    pre = P.Split(Regex(pattern), "isolated")
+    return {c for c in CPS if len(parts(pre, around + chr(c) + around)) == 3}
 
 
 def normal(norm, text):
@@ -97,9 +98,9 @@ def stand_ins():
     may be, each with an old code point of that category and as many bytes."""
     cat = {}
     for k in CATS:
-        for c in isolated(P.Split(Regex(r"\p{%s}" % k), "isolated")):
+        for c in matched(r"\p{%s}" % k, "!" if k == "Ll" else "a"):
             cat[c] = k
-    han = isolated(P.Split(Regex(r"\p{Han}"), "isolated"))
+    han = matched(r"\p{Han}", "a")
     spare = {}
     for c in CPS:
         o = old.category(chr(c))
