@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+/* config_fields.c - the table of all keys of a run description, and what is printed from it. */
+#include <math.h>
+#include <string.h>
+#include "host/train/config_internal.h"
+#include "host/train/near.h"
+
+static const char *const pooling[] = {"cls", "mean", NULL};
+static const char *const tasks[] = {"classify", "regress", NULL};
+static const char *const methods[] = {"full", "lora", NULL};
+static const char *const formats[] = {"auto", "jsonl", "tsv", "csv", NULL};
+static const char *const headers[] = {"auto", "yes", "no", NULL};
+static const char *const policies[] = {"random", NULL};
+static const char *const schedules[] = {"linear", "cosine", "constant", NULL};
+static const char *const metrics[] = {"auto", "loss",    "accuracy", "f1",
+                                      "mcc",  "pearson", "spearman", NULL};
+
+const char *const tti_sections[] = {"model", "data", "method", "select", "train", "output", NULL};
+
+#define AT(field) offsetof(tti_config, field)
+#define REQ TTI_KEY_REQUIRED
+#define RES TTI_KEY_RESULT
+#define BIG 1e9
+
+/* clang-format off */
+const tti_key tti_keys[] = {
+{"model.path", TTI_KEY_TEXT, REQ | RES, AT(model.path), 0, 0, NULL, NULL,
+ "folder with config.json, weights and tokenizer files, as transformers saves them"},
+{"model.pooling", TTI_KEY_CHOICE, RES, AT(model.pooling), 0, 0, pooling, NULL,
+ "what the head reads: position 0 or the mean of positions (unset: as config.json says)"},
+{"model.fresh_head", TTI_KEY_BOOL, RES, AT(model.fresh_head), 0, 0, NULL, "false",
+ "a new head even where the checkpoint has one that fits"},
+{"model.hidden_dropout", TTI_KEY_NUM, RES | TTI_KEY_BELOW, AT(model.hidden_dropout), 0, 1, NULL,
+ NULL, "dropout of hidden states (unset: as config.json says)"},
+{"model.attention_dropout", TTI_KEY_NUM, RES | TTI_KEY_BELOW, AT(model.attention_dropout), 0, 1,
+ NULL, NULL, "dropout of attention probabilities (unset: as config.json says)"},
+{"model.classifier_dropout", TTI_KEY_NUM, RES | TTI_KEY_BELOW, AT(model.classifier_dropout), 0, 1,
+ NULL, NULL, "dropout before the classifier (unset: as config.json says)"},
+
+{"data.train", TTI_KEY_LIST, REQ, AT(data.train), 0, 0, NULL, NULL, "training file or files"},
+{"data.eval", TTI_KEY_LIST, 0, AT(data.eval), 0, 0, NULL, NULL,
+ "file or files evaluated during training, which choose the best checkpoint"},
+{"data.test", TTI_KEY_LIST, 0, AT(data.test), 0, 0, NULL, NULL,
+ "file or files evaluated once, when training has ended"},
+{"data.format", TTI_KEY_CHOICE, 0, AT(data.format), 0, 0, formats, "auto",
+ "of all data files; auto goes by the file name"},
+{"data.header", TTI_KEY_CHOICE, 0, AT(data.header), 0, 0, headers, "auto",
+ "whether TSV and CSV begin with column names; auto: unless all columns are given by number"},
+{"data.text", TTI_KEY_TEXT, RES, AT(data.text), 0, 0, NULL, "text",
+ "column of the text, by name or number from 1"},
+{"data.text2", TTI_KEY_TEXT, RES, AT(data.text2), 0, 0, NULL, NULL,
+ "column of the second text of pairs"},
+{"data.label", TTI_KEY_TEXT, RES, AT(data.label), 0, 0, NULL, "label",
+ "column of the label or target, by name or number"},
+{"data.labels", TTI_KEY_LIST, RES, AT(data.labels), 0, 0, NULL, NULL,
+ "the labels in the order of their classes (unset: those of the training data, sorted)"},
+{"data.shots", TTI_KEY_INT, RES, AT(data.shots), 0, BIG, NULL, "0",
+ "training samples drawn for each class; 0 takes all"},
+{"data.eval_fraction", TTI_KEY_NUM, RES | TTI_KEY_BELOW, AT(data.eval_fraction), 0, 1, NULL, "0",
+ "share of the training data held back for evaluation"},
+{"data.eval_count", TTI_KEY_INT, RES, AT(data.eval_count), 0, BIG, NULL, "0",
+ "number of samples held back for evaluation"},
+{"data.max_len", TTI_KEY_INT, RES, AT(data.max_len), 0, 1e6, NULL, "0",
+ "longer token sequences are cut, the longer text of a pair first; 0: what the model takes"},
+{"data.seed", TTI_KEY_INT, RES, AT(data.seed), 0, UINT32_MAX, NULL, "1",
+ "of the samples drawn by shots, eval_fraction and eval_count"},
+
+{"task", TTI_KEY_CHOICE, RES, AT(task), 0, 0, tasks, "classify",
+ "classify: one of several labels (cross-entropy); regress: a number (squared error)"},
+
+{"method.name", TTI_KEY_CHOICE, RES, AT(method.name), 0, 0, methods, "full",
+ "full trains all weights, lora low-rank adapters and the head"},
+{"method.rank", TTI_KEY_INT, RES, AT(method.rank), 1, 4096, NULL, "8", "of the adapters"},
+{"method.alpha", TTI_KEY_NUM, RES | TTI_KEY_ABOVE, AT(method.alpha), 0, 1e6, NULL, "16",
+ "adapters are scaled by alpha / rank"},
+{"method.dropout", TTI_KEY_NUM, RES | TTI_KEY_BELOW, AT(method.dropout), 0, 1, NULL, "0",
+ "on the adapters' inputs"},
+{"method.targets", TTI_KEY_LIST, RES, AT(method.targets), 0, 0, NULL, "query,value",
+ "linear layers that get adapters, by module name (DistilBERT: q_lin, v_lin)"},
+
+{"select.keep", TTI_KEY_NUM, RES | TTI_KEY_ABOVE, AT(select.keep), 0, 1e6, NULL, "0.3",
+ "positions that carry gradient: up to 1 a share (1 is ordinary training), above a count"},
+{"select.policy", TTI_KEY_CHOICE, RES, AT(select.policy), 0, 0, policies, "random",
+ "position 0 always, the others uniformly, drawn again at every step"},
+
+{"train.steps", TTI_KEY_INT, RES, AT(train.steps), 0, BIG, NULL, "0",
+ "optimizer steps; 0: as many as train.epochs make"},
+{"train.epochs", TTI_KEY_NUM, RES | TTI_KEY_ABOVE, AT(train.epochs), 0, 1e6, NULL, "3",
+ "passes over the training data; train.steps goes before it"},
+{"train.batch", TTI_KEY_INT, RES, AT(train.batch), 1, 65536, NULL, "16",
+ "sequences computed at once"},
+{"train.accumulate", TTI_KEY_INT, RES, AT(train.accumulate), 1, 65536, NULL, "1",
+ "batches of a step: the gradient is that of one batch of all their sequences"},
+{"train.lr", TTI_KEY_NUM, RES | TTI_KEY_ABOVE, AT(train.lr), 0, 100, NULL, "5e-5",
+ "largest learning rate"},
+{"train.schedule", TTI_KEY_CHOICE, RES, AT(train.schedule), 0, 0, schedules, "linear",
+ "of the learning rate after the warm-up"},
+{"train.warmup", TTI_KEY_NUM, RES, AT(train.warmup), 0, BIG, NULL, "0",
+ "steps over which the learning rate rises: below 1 a share of all steps, else a count"},
+{"train.weight_decay", TTI_KEY_NUM, RES, AT(train.weight_decay), 0, 100, NULL, "0.01",
+ "of AdamW, decoupled"},
+{"train.no_decay_norms", TTI_KEY_BOOL, RES, AT(train.no_decay_norms), 0, 0, NULL, "true",
+ "no weight decay on biases and norms"},
+{"train.beta1", TTI_KEY_NUM, RES | TTI_KEY_BELOW, AT(train.beta1), 0, 1, NULL, "0.9", "of AdamW"},
+{"train.beta2", TTI_KEY_NUM, RES | TTI_KEY_BELOW, AT(train.beta2), 0, 1, NULL, "0.999",
+ "of AdamW"},
+{"train.eps", TTI_KEY_NUM, RES | TTI_KEY_ABOVE, AT(train.eps), 0, 1, NULL, "1e-8", "of AdamW"},
+{"train.max_grad_norm", TTI_KEY_NUM, RES, AT(train.max_grad_norm), 0, 1e9, NULL, "1",
+ "gradients with a larger global norm are scaled down to it; 0: never"},
+{"train.seed", TTI_KEY_INT, RES, AT(train.seed), 0, UINT32_MAX, NULL, "1",
+ "of new weights, order of samples, selection and dropout"},
+{"train.log_every", TTI_KEY_INT, RES, AT(train.log_every), 1, BIG, NULL, "10",
+ "steps between two lines of metrics.jsonl"},
+{"train.eval_every", TTI_KEY_INT, RES, AT(train.eval_every), 0, BIG, NULL, "0",
+ "steps between evaluations; 0: after each epoch"},
+{"train.save_every", TTI_KEY_INT, 0, AT(train.save_every), 0, BIG, NULL, "0",
+ "steps between checkpoints; 0: after each epoch"},
+{"train.keep_last", TTI_KEY_INT, 0, AT(train.keep_last), 1, BIG, NULL, "2",
+ "checkpoints that are kept; the best one is kept besides"},
+{"train.best", TTI_KEY_CHOICE, RES, AT(train.best), 0, 0, metrics, "auto",
+ "metric of the best checkpoint; auto: accuracy, or pearson for regress"},
+
+{"output.dir", TTI_KEY_TEXT, REQ, AT(output.dir), 0, 0, NULL, NULL,
+ "folder of checkpoints, metrics.jsonl and final/, the trained model or adapter"},
+{"device", TTI_KEY_TEXT, 0, AT(device), 0, 0, NULL, NULL,
+ "index, platform:device, type or part of the name (unset: $TT_DEVICE, or the best GPU, or a CPU)"},
+{"gemm", TTI_KEY_TEXT, 0, AT(gemm), 0, 0, NULL, NULL,
+ "matrix products by: auto, clblast or tile (unset: $TT_GEMM, or auto)"},
+};
+/* clang-format on */
+const size_t tti_keys_n = TT_COUNT(tti_keys);
+
+const tti_key *tti_key_find(const char *path, size_t n) {
+    for (size_t i = 0; i < tti_keys_n; i++)
+        if (strlen(tti_keys[i].key) == n && memcmp(tti_keys[i].key, path, n) == 0)
+            return &tti_keys[i];
+    return NULL;
+}
+
+static const char *last_part(const char *path) {
+    const char *dot = strrchr(path, '.');
+    return dot ? dot + 1 : path;
+}
+
+void tti_key_suggest(tti_str *out, const char *path) {
+    const char *last = last_part(path);
+    int found = 0;
+    for (size_t i = 0; i < tti_keys_n && found < 3; i++) {
+        const char *key = tti_keys[i].key;
+        /* near as a whole, or the right name in the wrong section */
+        if (tti_distance(path, key) > 2 && strcmp(last, last_part(key)) != 0 &&
+            !(strncmp(path, key, (size_t)(last - path)) == 0 && tti_is_near(last, last_part(key))))
+            continue;
+        tti_str_printf(out, "%s%s", found == 0 ? "; did you mean " : " or ", key);
+        found++;
+    }
+    tti_str_puts(out, found > 0 ? "?" : "; tokentune train --help lists the keys");
+}
+
+static void expected_number(tti_str *out, const tti_key *k) {
+    bool whole = k->type == TTI_KEY_INT;
+    tti_str_puts(out, whole ? "a whole number" : "a number");
+    if (whole)
+        tti_str_printf(out, " from %.0f to %.0f", k->min, k->max);
+    else
+        tti_str_printf(out, " %s %g and %s %g", k->flags & TTI_KEY_ABOVE ? "above" : "from", k->min,
+                       k->flags & TTI_KEY_BELOW ? "below" : "at most", k->max);
+}
+
+void tti_key_expected(tti_str *out, const tti_key *k) {
+    switch (k->type) {
+    case TTI_KEY_BOOL: tti_str_puts(out, "true or false"); break;
+    case TTI_KEY_INT:
+    case TTI_KEY_NUM: expected_number(out, k); break;
+    case TTI_KEY_TEXT: tti_str_puts(out, "a text that is not empty"); break;
+    case TTI_KEY_LIST: tti_str_puts(out, "a text or a list of texts"); break;
+    case TTI_KEY_CHOICE:
+        tti_str_puts(out, "one of ");
+        for (int i = 0; k->choices[i]; i++)
+            tti_str_printf(out, "%s%s", i > 0 ? ", " : "", k->choices[i]);
+        break;
+    }
+}
+
+static bool in_section(const tti_key *k, const char *section) {
+    size_t n = strlen(section);
+    return strncmp(k->key, section, n) == 0 && k->key[n] == '.';
+}
+
+static void help_line(tti_str *out, const tti_key *k) {
+    tti_str_printf(out, "  %-26s", k->key);
+    if (k->type == TTI_KEY_CHOICE) {
+        for (int i = 0; k->choices[i]; i++)
+            tti_str_printf(out, "%s%s", i > 0 ? "|" : "", k->choices[i]);
+        tti_str_puts(out, ". ");
+    }
+    tti_str_puts(out, k->help);
+    if (k->flags & TTI_KEY_REQUIRED) tti_str_puts(out, " (required)");
+    if (k->fallback) tti_str_printf(out, " [%s]", k->fallback);
+    tti_str_putc(out, '\n');
+}
+
+void tti_config_help(tti_str *out) {
+    for (size_t i = 0; i < tti_keys_n; i++)
+        if (!strchr(tti_keys[i].key, '.')) help_line(out, &tti_keys[i]);
+    for (int s = 0; tti_sections[s]; s++)
+        for (size_t i = 0; i < tti_keys_n; i++)
+            if (in_section(&tti_keys[i], tti_sections[s])) help_line(out, &tti_keys[i]);
+}
