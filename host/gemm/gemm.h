@@ -11,7 +11,14 @@
 
 #include "host/device/device.h"
 
-typedef enum { TTI_ACT_NONE, TTI_ACT_GELU, TTI_ACT_GELU_TANH, TTI_ACT_RELU, TTI_ACT_SILU, TTI_ACT_TANH } tti_act;
+typedef enum {
+    TTI_ACT_NONE,
+    TTI_ACT_GELU,
+    TTI_ACT_GELU_TANH,
+    TTI_ACT_RELU,
+    TTI_ACT_SILU,
+    TTI_ACT_TANH
+} tti_act;
 
 typedef struct {
     bool ta, tb;
@@ -22,7 +29,7 @@ typedef struct {
     tti_gemm_shape shape; /* any of m, n, k may be 0 or 1; k = 0 gives act(bias + residual) */
     size_t lda, ldb, ldc; /* in elements; ldc is also the residual's */
     float alpha;
-    bool accumulate;      /* then bias and residual are NULL and act is none */
+    bool accumulate; /* then bias and residual are NULL and act is none */
     tti_act act;
     cl_mem a, b, c, bias, residual; /* bias and residual may be NULL; residual may be c itself */
 } tti_gemm_call;
@@ -38,21 +45,40 @@ void tti_gemm_free(tti_gemm *g);
  * varying number of rows never changes the way of computing (and so the bits). */
 typedef struct {
     int provider, variant;
-    size_t workspace; /* bytes of scratch that any call up to the planned shape may need; may be 0 */
+    size_t
+        workspace; /* bytes of scratch that any call up to the planned shape may need; may be 0 */
+    tti_gemm_shape largest;
 } tti_gemm_plan;
 
 /* Chooses for shape (the largest m, n, k of the call site). With the choice unknown for this
- * device and shape class: measures candidates (comparing their outputs first) within about a second a
- * class and keeps the result in the per-user cache, under a lock shared by processes. */
+ * device and shape class: measures candidates (comparing their outputs first) within about a second
+ * a class and keeps the result in the per-user cache, under a lock shared by processes. */
 tt_status tti_gemm_choose(tti_gemm *g, const tti_gemm_shape *largest, tti_gemm_plan *plan);
 
-/* Enqueues. workspace may be NULL when plan->workspace is 0. Shapes over the planned one: TT_E_ARG. */
+/* Enqueues. workspace may be NULL when plan->workspace is 0. Shapes over the planned one: TT_E_ARG.
+ */
 tt_status tti_gemm_run(tti_gemm *g, const tti_gemm_plan *plan, const tti_gemm_call *call,
                        cl_mem workspace);
 
 /* Measures every class again for the shapes given (n may be 0: a standard set), writes the cache,
  * prints a line each to `report` when not NULL. */
 tt_status tti_gemm_tune(tti_gemm *g, const tti_gemm_shape *shapes, size_t n, FILE *report);
+
+/* What measuring a shape's class found. */
+typedef struct {
+    char name[32];   /* as tti_gemm_plan_name */
+    double gflops;   /* 0: not usable here, or not pursued */
+    const char *why; /* static; when gflops is 0 or the measurement was cut short, else "" */
+    bool chosen;
+} tti_gemm_result;
+#define TTI_GEMM_RESULTS 16
+/* Measures the class of one shape again, keeps the choice in the cache, fills r[0..*n). */
+tt_status tti_gemm_tune_one(tti_gemm *g, const tti_gemm_shape *shape,
+                            tti_gemm_result r[TTI_GEMM_RESULTS], size_t *n);
+/* The standard set that tti_gemm_tune measures without shapes; sets *n. Static. */
+const tti_gemm_shape *tti_gemm_standard_shapes(size_t *n);
+/* "nt 1024x512x512": op(A), op(B) and the class's m, n, k, each up to the power of two named. */
+void tti_gemm_class_name(char out[64], const tti_gemm_shape *shape);
 
 /* "tile 6x2x16" or "clblast": for reports; static or owned by g. */
 const char *tti_gemm_plan_name(const tti_gemm *g, const tti_gemm_plan *plan);

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// gemm_group.cl - matrix product for GPUs: a work-group of TX x TY work-items computes a block of
+// (TY * RY) x (TX * RX) elements, RY x RX of them in a work-item's registers, from slices of A and B,
+// DEPTH ks deep, in local memory.
+//   C[m,n] = act(alpha * op(A) op(B) + bias + residual)  or  C += alpha * op(A) op(B)
+// shapes   as in gemm_tile.cl
+// launch   {ceil(n / (TX * RX)), ceil(m / (TY * RY))} work-groups of TX x TY
+// defines  TA, TB, TX, TY, RX, RY, DEPTH
+// numbers  an element is one chain of fma over k in order, from 0: the bits of gemm_tile.cl
+#include "gemm_common.clh"
+
+#ifndef TX
+#define TX 16
+#endif
+#ifndef TY
+#define TY 16
+#endif
+#ifndef RX
+#define RX 4
+#endif
+#ifndef RY
+#define RY 4
+#endif
+#ifndef DEPTH
+#define DEPTH 16
+#endif
+#define BX (TX * RX)
+#define BY (TY * RY)
+#define ITEMS (TX * TY)
+
+// Neighbouring work-items read neighbouring addresses, whichever way the operand is stored; one
+// float of padding a row keeps the turned stores off one bank.
+#define SLICE(name, size, minor_is_k, lds, ptr, first, count, LOAD)                                \
+    for (int e = id; e < DEPTH * size; e += ITEMS) {                                               \
+        const int d = minor_is_k ? e % DEPTH : e / size, i = minor_is_k ? e / DEPTH : e % size;    \
+        const bool in = k0 + d < k && first + i < count;                                           \
+        name[d][i] = in ? LOAD : 0.0f;                                                             \
+    }
+
+kernel __attribute__((reqd_work_group_size(TX, TY, 1))) void
+gemm_group(const int m, const int n, const int k, const int lda_, const int ldb_, const int ldc,
+           global const A_T *a, global const B_T *b, global float *c, global const float *bias,
+           global const float *residual, const float alpha, const int flags) {
+    local float as[DEPTH][BY + 1], bs[DEPTH][BX + 1];
+    const size_t lda = lda_, ldb = ldb_;
+    const int tx = get_local_id(0), ty = get_local_id(1), id = ty * TX + tx;
+    const int j0 = get_group_id(0) * BX, i0 = get_group_id(1) * BY;
+    float sum[RY][RX];
+#pragma unroll
+    for (int y = 0; y < RY; y++)
+#pragma unroll
+        for (int x = 0; x < RX; x++) sum[y][x] = 0.0f;
+    for (int k0 = 0; k0 < k; k0 += DEPTH) {
+        barrier(CLK_LOCAL_MEM_FENCE);
+        SLICE(as, BY, !TA, lda, a, i0, m, A_LD(a, (size_t)(i0 + i) * A_ROW + (k0 + d) * A_K))
+        SLICE(bs, BX, TB, ldb, b, j0, n, B_LD(b, (size_t)(j0 + i) * B_COL + (k0 + d) * B_K))
+        barrier(CLK_LOCAL_MEM_FENCE);
+        const int depth = min(DEPTH, k - k0); // not past k: adding 0 would turn -0 into 0
+        for (int d = 0; d < depth; d++) {
+            float av[RY], bv[RX];
+#pragma unroll
+            for (int y = 0; y < RY; y++) av[y] = as[d][ty + y * TY];
+#pragma unroll
+            for (int x = 0; x < RX; x++) bv[x] = bs[d][tx + x * TX];
+#pragma unroll
+            for (int y = 0; y < RY; y++)
+#pragma unroll
+                for (int x = 0; x < RX; x++) sum[y][x] = fma(av[y], bv[x], sum[y][x]);
+        }
+    }
+#pragma unroll
+    for (int y = 0; y < RY; y++) {
+        const int i = i0 + ty + y * TY;
+#pragma unroll
+        for (int x = 0; x < RX; x++) {
+            const int j = j0 + tx + x * TX;
+            if (i >= m || j >= n) continue;
+            const size_t at = (size_t)i * ldc + j;
+            gemm_end(sum[y][x], alpha, flags, 1, c + at, bias + j, residual + at);
+        }
+    }
+}
