@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Whole runs: same seed same files, kill and resume to the same bits, and the commands around them.
+. "$(dirname "$0")/lib.sh"
+cd "$work" || exit 1
+export TT_LOG=quiet
+model model
+texts train.tsv 40 1
+texts test.tsv 20 2
+config run.yaml 'select:' '  keep: 0.5'
+
+# The files of a finished run that its seed decides.
+same() { # NAME DIR DIR
+    local name=$1 f
+    for f in $(cd "$2" && find . -type f ! -name '*.jsonl' ! -path './checkpoints/*' | sort); do
+        if ! cmp -s "$2/$f" "$3/$f"; then
+            fail "$name" "$f differs"
+            return
+        fi
+    done
+    [ -s "$2/model.safetensors" ] || [ -s "$2/adapter_model.safetensors" ] || { fail "$name" "no weights"; return; }
+    ok "$name"
+}
+go() { "$tt" train run.yaml "$@" >log 2>&1 || fail "train $*" "exit $?: $(tail -n 1 log)"; }
+
+go output.dir=a
+go output.dir=b
+same "two runs with one seed" a b
+go output.dir=c train.seed=2
+if cmp -s a/model.safetensors c/model.safetensors; then fail "another seed" "gives the same weights"; else ok "another seed"; fi
+lora="method.name=lora method.targets=query,value method.dropout=0.1"
+# shellcheck disable=SC2086 # several words
+go output.dir=la $lora
+# shellcheck disable=SC2086
+go output.dir=lb $lora
+same "two runs with adapters" la lb
+
+# --- SIGKILL at several moments, then on to the end ---
+long="train.steps=60 train.save_every=5 train.eval_every=20 data.eval=test.tsv"
+# shellcheck disable=SC2086
+go output.dir=whole $long
+# shellcheck disable=SC2086
+for delay in 0.4 0.6 0.8 1.0 1.3; do
+    rm -rf killed
+    "$tt" train run.yaml output.dir=killed $long >log 2>&1 &
+    pid=$!
+    sleep $delay
+    kill -KILL $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    "$tt" train run.yaml output.dir=killed $long --resume >log 2>&1 ||
+        "$tt" train run.yaml output.dir=killed $long >log 2>&1 || fail "resume after $delay s" "$(tail -n 1 log)"
+    same "killed after $delay s and resumed" whole killed
+done
+# --- killed twice in one run ---
+rm -rf killed
+# shellcheck disable=SC2086
+for delay in 0.7 0.7; do
+    "$tt" train run.yaml output.dir=killed $long $([ -d killed ] && echo --resume) >log 2>&1 &
+    pid=$!
+    sleep $delay
+    kill -KILL $pid 2>/dev/null
+    wait $pid 2>/dev/null
+done
+# shellcheck disable=SC2086
+"$tt" train run.yaml output.dir=killed $long --resume >log 2>&1 || "$tt" train run.yaml output.dir=killed $long >log 2>&1
+same "killed twice and resumed" whole killed
+
+# --- SIGINT and SIGTERM save and end cleanly ---
+for sig in INT TERM; do
+    rm -rf stopped
+    # shellcheck disable=SC2086
+    setsid "$tt" train run.yaml output.dir=stopped $long train.steps=3000 train.save_every=1000 >log 2>&1 &
+    pid=$!
+    sleep 1
+    kill -$sig $pid
+    wait $pid
+    code=$?
+    [ $code = 1 ] && grep -qi 'resume' log && ok "SIG$sig ends with a way on" || fail "SIG$sig" "exit $code: $(tail -n 1 log)"
+done
+
+# --- what the run gave works in the other commands ---
+"$tt" eval --model a --data test.tsv >eval.json 2>log || fail "eval" "$(tail -n 1 log)"
+grep -q '"accuracy"' eval.json && ok "eval" || fail "eval" "$(cat eval.json)"
+"$tt" predict --model a --data test.tsv >file.jsonl 2>log || fail "predict" "$(tail -n 1 log)"
+[ "$(wc -l <file.jsonl)" = 20 ] && ok "predict gives a line for each text" || fail "predict" "$(wc -l <file.jsonl) lines"
+finish
