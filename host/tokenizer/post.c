@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/tokenizer/post.h"
+
+#include "host/tokenizer/normalize.h"
+
+/* How many tokens of each text to keep, so that together they are at most max: the longer is cut
+ * first, then both alike. */
+static void longest_first(size_t *na, size_t *nb, size_t max) {
+    if (*na + *nb <= max) return;
+    size_t least = TT_MIN(*na, *nb);
+    if (2 * least >= max) { /* cutting the longer to the shorter's length is not enough */
+        size_t half = max / 2, other = half + max % 2;
+        bool a_first = *na <= *nb;
+        *na = a_first ? half : other;
+        *nb = a_first ? other : half;
+        return;
+    }
+    if (*na <= *nb) *nb = max - *na;
+    else *na = max - *nb;
+}
+
+static tt_status put(tti_encoding *e, int32_t id, int32_t type_id, bool special, tti_span at) {
+    size_t need = e->n + 1;
+    TT_TRY(TTI_GROW(e->ids, e->cap_[0], need));
+    TT_TRY(TTI_GROW(e->type_ids, e->cap_[1], need));
+    TT_TRY(TTI_GROW(e->special, e->cap_[2], need));
+    TT_TRY(TTI_GROW(e->spans, e->cap_[3], need));
+    e->ids[e->n] = id;
+    e->type_ids[e->n] = type_id;
+    e->special[e->n] = special;
+    e->spans[e->n++] = at;
+    return TT_OK;
+}
+
+static bool blank(uint32_t cp) { return cp == 0x120 || tti_uc_is(cp, TTI_UC_SPACE); }
+
+/* Takes spaces at the edges of byte-level tokens out of their spans. */
+static void trim(const tti_post *p, const tti_model *m, tti_token *t, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        size_t len, k, before = 0, after = 0;
+        const uint8_t *z = (const uint8_t *)tti_vocab_piece(&m->vocab, t[i].id, &len);
+        if (!z) continue;
+        for (size_t at = 0; at < len && blank(tti_utf8_get(z + at, &k)); at += k) before++;
+        for (size_t at = len; at && blank(tti_utf8_before(z + at, &k)); at -= k) after++;
+        tti_span *s = &t[i].at;
+        if (before == 1 && p->prefix_space && (i == 0 || s->from == 0)) before = 0;
+        s->from = (uint32_t)TT_MIN(s->from + before, s->to);
+        if (after && s->to >= after) s->to = (uint32_t)TT_MAX(s->to - after, s->from);
+    }
+}
+
+tt_status tti_post_apply(const tti_post *p, const tti_model *m, tti_work *w, size_t na, bool pair,
+                         const tti_encode_opts *o, bool left, tti_encoding *out) {
+    const tti_items *t = pair ? &p->pair : &p->single;
+    size_t nb = w->n_token - na, added = 0, keep_a = na, keep_b = nb;
+    for (size_t i = 0; o->add_special && i < t->n; i++) added += t->v[i].kind == TTI_ADDED_ID;
+    if (o->max_len) {
+        if (o->max_len < added)
+            return tti_fail(TT_E_ARG, "max_len: %zu; the special tokens alone are %zu", o->max_len,
+                            added);
+        longest_first(&keep_a, &keep_b, o->max_len - added);
+        if (!pair) keep_a = TT_MIN(na, o->max_len - added);
+    }
+    out->n = 0;
+    out->cut = na - keep_a + nb - keep_b;
+    if (p->trim) {
+        trim(p, m, w->token, na);
+        trim(p, m, w->token + na, nb);
+    }
+    for (size_t i = 0; i < t->n; i++) {
+        const tti_item it = t->v[i];
+        if (it.kind == TTI_ADDED_ID) {
+            if (o->add_special) TT_TRY(put(out, it.id, it.type_id, true, (tti_span){0, 0}));
+            continue;
+        }
+        bool a = it.kind == TTI_TEXT_A;
+        size_t n = a ? na : nb, keep = a ? keep_a : keep_b;
+        const tti_token *v = w->token + (a ? 0 : na) + (left ? n - keep : 0);
+        for (size_t k = 0; k < keep; k++) TT_TRY(put(out, v[k].id, it.type_id, false, v[k].at));
+    }
+    return TT_OK;
+}
