@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+/* cmd_bench.c - tokentune bench step: the time and the bytes of one fine-tuning step. */
+#include <stdlib.h>
+#include <string.h>
+#include "host/cli/shape_args.h"
+#include "host/core/philox.h"
+#include "host/train/batch.h"
+
+int cmd_bench(int argc, char **argv);
+
+static const char usage[] =
+    "usage: tokentune bench step --model DIR [options]\n"
+    "\n"
+    "Times whole training steps (forward, backward, clipping, AdamW) of a classifier on random\n"
+    "tokens with random weights, after one step that is not counted, without dropout.\n"
+    "\n" TTI_SHAPE_HELP
+    "  --repeat N           counted steps (5)\n"
+    "  --help               this text\n"
+    "\n"
+    "The JSON line: step_s, min_s, max_s (median and bounds), tokens_per_s, held_bytes (values other\n"
+    "than weights that live from the forward into the backward pass), planned_bytes and\n"
+    "allocated_bytes by category.\n"
+    "Exit status: 0 done, 1 failed, 2 wrong usage.\n";
+
+typedef struct {
+    const tti_shape_args *a;
+    tti_device *dev;
+    tti_gemm *gemm;
+    tti_model *model;
+    tti_session *session;
+    tti_batch *batch;
+    tti_sequence *seqs;
+    int32_t *ids, *selected;
+    tti_idset all, slots;
+    double *times;
+} bench;
+
+static tt_status make_batch(bench *b) {
+    const tti_shape_args *a = b->a;
+    const tti_model_info *info = tti_model_get_info(b->model);
+    const size_t n = a->batch * a->seq, k = tti_select_count(a->keep, a->seq);
+    b->ids = tti_calloc(n, sizeof *b->ids);
+    b->selected = tti_calloc(a->batch * k, sizeof *b->selected);
+    b->seqs = tti_calloc(a->batch, sizeof *b->seqs);
+    if (!b->ids || !b->selected || !b->seqs) return TT_E_NOMEM;
+    for (size_t i = 0; i < n; i++)
+        b->ids[i] = (int32_t)tti_below(tti_philox((uint32_t)i, 0, 0, 0, 1, 0).v[0],
+                                       (uint32_t)info->vocab);
+    for (size_t i = 0; i < a->batch; i++) {
+        tti_select_draw(b->selected + i * k, k, a->seq, 1, 1, (uint32_t)i);
+        b->seqs[i] = (tti_sequence){.ids = b->ids + i * a->seq,
+                                    .n = a->seq,
+                                    .selected = b->selected + i * k,
+                                    .nselected = k,
+                                    .number = (uint32_t)i,
+                                    .label = (int32_t)(i % 2)};
+    }
+    TT_TRY(tti_idset_add(&b->all, info, b->seqs, a->batch, false));
+    TT_TRY(tti_idset_add(&b->slots, info, b->seqs, a->batch, true));
+    TT_TRY(tti_batch_new(&b->batch));
+    return tti_batch_fill(b->batch, info, tti_device_caps(b->dev)->att_rows, b->seqs, a->batch,
+                          b->slots.id, b->slots.n, !tti_model_param(b->model, 0)->sparse);
+}
+
+static tt_status setup(bench *b) {
+    tti_model_opts opts = b->a->opts;
+    opts.random_weights = true;
+    opts.num_labels = 2;
+    TT_TRY(tti_device_open(&b->dev, b->a->device));
+    TT_TRY(tti_gemm_new(&b->gemm, b->dev, b->a->gemm));
+    TT_TRY(tti_model_load(&b->model, b->dev, b->a->model, &opts));
+    const tti_model_info *info = tti_model_get_info(b->model);
+    if (b->a->seq > (size_t)info->max_len)
+        return tti_fail(TT_E_ARG, "--seq %zu: the model reads at most %d tokens", b->a->seq,
+                        info->max_len);
+    TT_TRY(make_batch(b));
+    tti_session_opts o = tti_session_defaults();
+    o.training = true;
+    o.max = tti_shape_args_rows(b->a, info, tti_device_caps(b->dev)->att_rows);
+    return tti_session_new(&b->session, b->dev, b->gemm, b->model, &o);
+}
+
+static tt_status step(bench *b, uint32_t number) {
+    TT_TRY(tti_session_begin(b->session, number, 1e-4f, b->all.id, b->all.n, b->slots.id,
+                             b->slots.n));
+    TT_TRY(tti_session_batch(b->session, tti_batch_feed(b->batch), 0, 1.0f / (float)b->a->batch));
+    TT_TRY(tti_session_update(b->session));
+    return tti_device_finish(b->dev);
+}
+
+static int ascending(const void *x, const void *y) {
+    double a = *(const double *)x, b = *(const double *)y;
+    return (a > b) - (a < b);
+}
+
+static tt_status report(bench *b) {
+    const tti_shape_args *a = b->a;
+    const size_t n = (size_t)a->repeat;
+    qsort(b->times, n, sizeof *b->times, ascending);
+    const double median = n % 2 ? b->times[n / 2] : (b->times[n / 2 - 1] + b->times[n / 2]) / 2;
+    const double rate = (double)(a->batch * a->seq) / median;
+    const tti_bytes planned = tti_session_planned(b->session);
+    const tti_bytes allocated = tti_session_allocated(b->session);
+    const char *device = tti_device_get_info(b->dev)->name;
+    if (!a->json) {
+        printf("%s: %zu x %zu tokens, keep %g, %s: %.4f s a step (%.4f to %.4f), %.0f tokens/s, "
+               "%.1f MiB held, %.1f MiB in all\n", device, a->batch, a->seq, a->keep,
+               a->opts.method == TTI_METHOD_LORA ? "lora" : "full", median, b->times[0],
+               b->times[n - 1], rate, (double)planned.kept / (1 << 20),
+               (double)planned.total / (1 << 20));
+        return TT_OK;
+    }
+    tti_str s = {0};
+    tti_str_puts(&s, "{\"device\": ");
+    tti_str_json(&s, device, strlen(device));
+    tti_str_puts(&s, ", \"model\": ");
+    tti_str_json(&s, a->model, strlen(a->model));
+    tti_str_printf(&s, ", \"method\": \"%s\", \"batch\": %zu, \"seq\": %zu, \"keep\": %g, "
+                   "\"step_s\": %.4f, \"min_s\": %.4f, \"max_s\": %.4f, \"tokens_per_s\": %.1f, "
+                   "\"held_bytes\": %zu, \"planned_bytes\": ",
+                   a->opts.method == TTI_METHOD_LORA ? "lora" : "full", a->batch, a->seq, a->keep,
+                   median, b->times[0], b->times[n - 1], rate, planned.kept);
+    tti_bytes_json(&s, &planned);
+    tti_str_puts(&s, ", \"allocated_bytes\": ");
+    tti_bytes_json(&s, &allocated);
+    tti_str_puts(&s, "}\n");
+    if (s.status == TT_OK) fputs(s.p, stdout);
+    tt_status status = s.status;
+    tti_str_free(&s);
+    return status;
+}
+
+static tt_status run(bench *b) {
+    TT_TRY(setup(b));
+    b->times = tti_calloc((size_t)b->a->repeat, sizeof *b->times);
+    if (!b->times) return TT_E_NOMEM;
+    TT_TRY(step(b, 1));
+    for (int i = 0; i < b->a->repeat; i++) {
+        const double t = tti_now();
+        TT_TRY(step(b, (uint32_t)i + 2));
+        b->times[i] = tti_now() - t;
+    }
+    float loss, norm;
+    bool finite;
+    TT_TRY(tti_session_result(b->session, &loss, &norm, &finite));
+    if (!finite) return tti_fail(TT_E_NUMERIC, "the loss is not finite after the timed steps");
+    return report(b);
+}
+
+int cmd_bench(int argc, char **argv) {
+    if (argc >= 2 && !strcmp(argv[1], "--help")) {
+        fputs(usage, stdout);
+        return 0;
+    }
+    if (argc < 2 || strcmp(argv[1], "step")) {
+        fprintf(stderr, "tokentune: bench: expected \"step\"; see tokentune bench --help\n");
+        return 2;
+    }
+    argv[1] = argv[0];
+    tti_shape_args a;
+    bool done;
+    int status = tti_shape_args_parse(&a, argc - 1, argv + 1, usage, &done);
+    bench b = {.a = &a};
+    if (!done && run(&b) != TT_OK) {
+        fprintf(stderr, "tokentune: %s\n", tt_error());
+        status = 1;
+    }
+    tti_session_free(b.session);
+    tti_batch_free(b.batch);
+    tti_idset_free(&b.all);
+    tti_idset_free(&b.slots);
+    tti_free(b.seqs);
+    tti_free(b.ids);
+    tti_free(b.selected);
+    tti_free(b.times);
+    tti_model_free(b.model);
+    tti_gemm_free(b.gemm);
+    tti_device_close(b.dev);
+    tti_shape_args_free(&a);
+    return status;
+}
