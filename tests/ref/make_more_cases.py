@@ -5,6 +5,7 @@
 
 The same folders as make_cases.py writes, by the same code: only the tables differ. `--committed` names the few
 that live in tests/cases; the others are made when needed (they are large together). What a case may change:
+    (the oracle takes a tensor shaped [batch, longest] for one of tokens: labels must not number as the longest)
     cfg       keys of the Hugging Face configuration, over those of make_cases.ENC
     lengths   of the batch's sequences                      lora      rank, alpha
     ids       (sequence, position, id) put into the batch   layout    how the checkpoint is stored:
@@ -21,6 +22,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import make_cases as base
+from selection_oracle import mean_pooling
 
 DISTIL = dict(vocab_size=96, dim=32, n_layers=3, n_heads=4, hidden_dim=56, max_position_embeddings=64, dropout=0.0,
               attention_dropout=0.0, seq_classif_dropout=0.0, initializer_range=0.15)
@@ -71,7 +73,7 @@ CASES = {
     "bert-length-17":       bert("classify:3", 0.1, lengths=[17]),
     "bert-length-64":       bert("classify:3", 0.3, lengths=[64, 64]),
     "bert-mixed-lengths":   bert("classify:3", 0.3, lengths=[1, 64, 2, 17, 33, 1, 8, 16, 15]),
-    "roberta-length-1":     roberta("classify:2", lengths=[1, 2]),
+    "roberta-length-1":     roberta("classify:3", lengths=[1, 2]),
     "roberta-length-64":    roberta("classify:2", lengths=[64, 1]),
     "distilbert-length-1":  distil("classify:2", lengths=[1, 2, 64]),
     "bert-twenty":          bert("classify:3", 0.5, lengths=list(range(1, 21))),
@@ -145,6 +147,12 @@ COMMITTED = {
 @contextmanager
 def mean_first(model, rows):
     """Position 0 of the encoder's output becomes the mean over rows, for whatever head reads it."""
+    model = model.get_base_model() if hasattr(model, "get_base_model") else model
+    if model.config.model_type == "bert":  # whose pooler is inside the encoder
+        with mean_pooling(model, rows):
+            yield
+        return
+
     def replace(_module, _inputs, out):
         h = out[0]
         w = rows[..., None].to(h.dtype)
@@ -152,7 +160,6 @@ def mean_first(model, rows):
         out.last_hidden_state = torch.cat([mean, h[:, 1:]], 1)
         return out
 
-    model = model.get_base_model() if hasattr(model, "get_base_model") else model
     handle = model.base_model.register_forward_hook(replace)
     try:
         yield
