@@ -135,3 +135,28 @@ Test(launch, profile_counts_by_kernel) {
     free(text);
     end(&t);
 }
+
+/* Every OpenCL object holds on to its context: after close ours must be the only reference. */
+Test(launch, close_releases_everything) {
+    setenv("TT_PROFILE", "1", 1);
+    setting t = begin();
+    const size_t n = N;
+    cl_mem part;
+    tti_launch l = scale(&t);
+    OK(tti_run(&l, 1, &n, NULL));
+    cl_kernel k;
+    OK(tti_kernel_get(&k, t.d, "probe", "probe_sum", "-DWG=4"));
+    cr_expect_eq(tti_kernel_get(&k, t.d, "broken", "broken", ""), TT_E_BUILD);
+    cr_expect_eq(tti_kernel_get(&k, t.d, "probe", "nothing", ""), TT_E_DEVICE);
+    OK(tti_mem_sub(&part, t.d, t.x, 0, 64));
+    tti_mem_release(part);
+    OK(tti_mem_fill0(t.d, t.y, 1, 7));
+    cl_context context = tti_device_context(t.d);
+    cr_assert_eq(clRetainContext(context), CL_SUCCESS);
+    end(&t);
+    cl_uint count = 0;
+    cr_assert_eq(clGetContextInfo(context, CL_CONTEXT_REFERENCE_COUNT, sizeof count, &count, NULL),
+                 CL_SUCCESS);
+    cr_expect_eq(count, 1, "%u references to a closed device's context", count);
+    clReleaseContext(context);
+}

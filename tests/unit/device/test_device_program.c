@@ -79,7 +79,6 @@ Test(program, many_kernels_stay_found) {
     OK(scale(d, "", 0.0f));
     tti_kernel_entry *first, *again;
     OK(tti_kernel_find(&first, d, "probe", "probe_scale", ""));
-    /* Entries of one program under made-up defines would each build: grow the table by hand. */
     cl_kernel k;
     double t = tti_now();
     for (int i = 0; i < 10000; i++) OK(tti_kernel_get(&k, d, "probe", "probe_scale", ""));
@@ -124,7 +123,12 @@ Test(program, damaged_entries_are_made_anew) {
     static const char *const kinds[] = {
         "empty", "magic",     "key",      "length",    "sum",     "payload",         "last",
         "half",  "one short", "one more", "no header", "refused", "refused and long"};
-    for (size_t i = 0; i < TT_COUNT(kinds); i++) {
+    /* A whole entry with another payload needs another driver under the same version; rusticl 22.3
+     * ends the process on such a binary. */
+    tti_device *d = td_open();
+    bool picky = strcmp(tti_device_get_info(d)->platform_name, "rusticl") == 0;
+    tti_device_close(d);
+    for (size_t i = 0; i < TT_COUNT(kinds) - (picky ? 2 : 0); i++) {
         size_t flip[] = {0, 3, 8, 24, 32, 48, n - 1};
         size_t length[] = {n / 2, n - 1, n + 1, 20};
         memcpy(bad, good, n);
