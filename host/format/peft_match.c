@@ -66,7 +66,23 @@ static bool ends_with_name(const tti_peft_names *names, const char *module) {
     return false;
 }
 
+/* PEFT trains whole every module whose full name ends in one of modules_to_save, be it in the middle
+ * of a word ("pre_classifier" ends in "classifier"), with all that is below it. */
 tt_status tti_peft_saves(const tti_peft_config *c, const char *module, bool *out) {
+    *out = false;
+    for (const char *end = strchr(module, '.');; end = strchr(end + 1, '.')) {
+        const size_t n = end ? (size_t)(end - module) : strlen(module);
+        for (size_t i = 0; i < c->modules_to_save.n && !*out; i++) {
+            const char *name = c->modules_to_save.v[i];
+            const size_t k = strlen(name);
+            *out = k <= n && !strncmp(module + n - k, name, k);
+        }
+        if (!end || *out) return TT_OK;
+    }
+}
+
+/* Which of them get no adapter is a narrower rule: whole names only. */
+static tt_status saved_by_name(const tti_peft_config *c, const char *module, bool *out) {
     *out = false;
     for (size_t i = 0; i < c->modules_to_save.n && !*out; i++) {
         const char *parts[3] = {"(^|.*\\.)", c->modules_to_save.v[i], "($|\\..*)"};
@@ -97,7 +113,7 @@ tt_status tti_peft_matches(const tti_peft_config *c, const char *module, bool ou
     *out = false;
     if (c->exclude_regex) TT_TRY(match(c->path, c->exclude_regex, module, true, NULL, &hit));
     if (hit) return TT_OK;
-    TT_TRY(tti_peft_saves(c, module, &hit));
+    TT_TRY(saved_by_name(c, module, &hit));
     if (hit) return TT_OK;
     if (c->target_regex) return match(c->path, c->target_regex, module, true, NULL, out);
     *out = c->all_linear ? !output_head : ends_with_name(&c->targets, module);

@@ -61,6 +61,7 @@ static tt_status compare(run *r, const char *name, const float *got, size_t coun
     worst = worst <= slack ? 0 : worst;
     double error = worst == 0 ? 0 : worst / scale;
     tti_verify_result *out = r->r;
+    tti_debug("%s: error %.3g of %.3g, largest %.3g", name, error, tolerance, scale);
     out->tensors++;
     if (out->tensors == 1 || !(error / tolerance <= out->error / out->tolerance)) {
         snprintf(out->worst, sizeof out->worst, "%s", name);
@@ -103,7 +104,7 @@ static bool has_parameter(const run *r, const char *name) {
     for (size_t i = 0; i < tti_model_nparams(r->model); i++) {
         char own[256];
         tti_model_file_name(r->model, tti_model_param(r->model, i), own);
-        if (!strcmp(own, name)) return true;
+        if (!strcmp(own, name)) return tti_model_param(r->model, i)->trainable;
     }
     return false;
 }
@@ -119,7 +120,7 @@ static tt_status find_largest(run *r) {
         tti_free(v);
         TT_TRY(s);
         if (!has_parameter(r, t->name + 5))
-            return tti_fail(TT_E_MISMATCH, "the model has no parameter %s", t->name + 5);
+            return tti_fail(TT_E_MISMATCH, "the model trains no parameter %s", t->name + 5);
     }
     return TT_OK;
 }
