@@ -57,37 +57,55 @@ static tt_status add_to(tti_finder *f, const void *p, size_t n, size_t number) {
     return tti_trie_add(&f->trie, p, n, (int32_t)number, false);
 }
 
+/* Lists what each token looks like: its content, normalized where it is matched so. */
+static tt_status show(tti_added *a, const tti_norms *norms, tti_work *w) {
+    for (size_t i = 0; i < a->vocab.n; i++) {
+        const tti_entry *e = &a->vocab.entry[i];
+        w->cur.n = 0;
+        tti_text_bytes(&w->cur, a->vocab.bytes + e->at, e->len, (tti_span){0, 0});
+        TT_TRY(w->cur.status);
+        if (a->flags[i].normalized) TT_TRY(tti_normalize(norms, w));
+        TT_TRY(tti_strings_add(&a->shown, w->cur.p, w->cur.n));
+    }
+    return TT_OK;
+}
+
+static const char *shown(const tti_added *a, size_t i, size_t *n) {
+    size_t from = i ? a->shown.end[i - 1] : 0;
+    *n = a->shown.end[i] - from;
+    return a->shown.text.p + from;
+}
+
 tt_status tti_added_ready(tti_added *a, const tti_norms *norms, tti_work *w) {
+    TT_TRY(show(a, norms, w));
     /* where two become the same by normalization, special ones come first */
     for (int plain = 0; plain < 2; plain++) {
         for (size_t i = 0; i < a->vocab.n; i++) {
-            const tti_entry *e = &a->vocab.entry[i];
-            const char *p = a->vocab.bytes + e->at;
+            size_t n;
+            const char *z = shown(a, i, &n);
             if (a->flags[i].special != !plain) continue;
-            if (!a->flags[i].normalized) {
-                TT_TRY(add_to(&a->raw, p, e->len, i));
-                continue;
-            }
-            w->cur.n = 0;
-            tti_text_bytes(&w->cur, p, e->len, (tti_span){0, 0});
-            TT_TRY(w->cur.status);
-            TT_TRY(tti_normalize(norms, w));
-            TT_TRY(add_to(&a->normalized, w->cur.p, w->cur.n, i));
+            TT_TRY(add_to(a->flags[i].normalized ? &a->normalized : &a->raw, z, n, i));
         }
     }
     return TT_OK;
 }
 
+const char *tti_added_piece(const tti_added *a, int32_t id, size_t *n) {
+    if (!tti_vocab_piece(&a->vocab, id, n)) return NULL;
+    return shown(a, (size_t)a->vocab.by_id[id], n);
+}
+
+bool tti_added_is_special(const tti_added *a, const char *content, size_t n) {
+    int32_t id = tti_vocab_find(&a->vocab, content, n);
+    return id >= 0 && a->flags[a->vocab.by_id[id]].special;
+}
+
 void tti_added_free(tti_added *a) {
     tti_vocab_free(&a->vocab);
     tti_free(a->flags);
+    tti_strings_free(&a->shown);
     tti_trie_free(&a->raw.trie);
     tti_trie_free(&a->normalized.trie);
-}
-
-const tti_added_flags *tti_added_flags_of(const tti_added *a, int32_t id) {
-    size_t n;
-    return tti_vocab_piece(&a->vocab, id, &n) ? &a->flags[a->vocab.by_id[id]] : NULL;
 }
 
 static bool word_before(const tti_text *t, size_t begin, size_t i) {

@@ -19,6 +19,7 @@ typedef struct {
     tti_vocab vocab;
     tti_added_flags *flags; /* of each of vocab's entries */
     size_t cap_flags;
+    tti_strings shown; /* of each entry: its normalized content where it is matched normalized */
     tti_finder raw, normalized;
 } tti_added;
 
@@ -32,8 +33,11 @@ tt_status tti_added_load(tti_added *a, const tti_model *m, const tti_file *f, co
 tt_status tti_added_ready(tti_added *a, const tti_norms *n, tti_work *w);
 void tti_added_free(tti_added *a);
 
-/* The flags of an added token's id, or NULL. */
-const tti_added_flags *tti_added_flags_of(const tti_added *a, int32_t id);
+/* How an added token's id is shown: its content, normalized where it is matched so; NULL where it
+ * is none. */
+const char *tti_added_piece(const tti_added *a, int32_t id, size_t *n);
+/* Whether this is the content of a special token. */
+bool tti_added_is_special(const tti_added *a, const char *content, size_t n);
 
 /* Appends to out the pieces of bytes begin..end of t: added tokens, and what lies between them. */
 tt_status tti_added_find(const tti_added *a, const tti_finder *f, const tti_text *t, size_t begin,

@@ -132,12 +132,15 @@ static tt_status merge_all(const tti_model *m, tti_work *w) {
 tt_status tti_bpe(const tti_model *m, tti_work *w, const uint8_t *p, size_t n) {
     if (m->ignore_merges) {
         int32_t id = tti_vocab_find(&m->vocab, p, n);
-        if (id >= 0) return tti_part_add(w, id, n);
+        if (id >= 0) return tti_part_add(w, id, 0, n);
     }
     TT_TRY(characters(m, w, p, n));
     TT_TRY(merge_all(m, w));
-    for (size_t i = 0; i < w->n_symbol; i++)
-        if (w->symbol[i].len) TT_TRY(tti_part_add(w, w->symbol[i].id, w->symbol[i].len));
+    for (size_t i = 0, at = 0; i < w->n_symbol; i++) {
+        if (!w->symbol[i].len) continue;
+        TT_TRY(tti_part_add(w, w->symbol[i].id, at, at + w->symbol[i].len));
+        at += w->symbol[i].len;
+    }
     return TT_OK;
 }
 

@@ -98,16 +98,26 @@ static const char *find(const tti_charsmap *m, const uint8_t *p, size_t n, size_
     return NULL;
 }
 
+/* What utf8proc, which may be older, is to see of a character. */
+static utf8proc_int32_t for_cluster(uint32_t cp) {
+    size_t lo = 0, hi = tti_uc_n_young_marks;
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        if (tti_uc_young_marks[mid][1] < cp) lo = mid + 1;
+        else hi = mid;
+    }
+    bool mark = lo < tti_uc_n_young_marks && tti_uc_young_marks[lo][0] <= cp;
+    return mark ? 0x300 : (utf8proc_int32_t)cp;
+}
+
 /* The end of the grapheme cluster that begins at byte i. */
 static size_t cluster_end(const tti_text *t, size_t i) {
     size_t k, end = i;
     utf8proc_int32_t state = 0;
-    uint32_t before = tti_utf8_get(t->p + end, &k);
+    utf8proc_int32_t before = for_cluster(tti_utf8_get(t->p + end, &k));
     for (end += k; end < t->n; end += k) {
-        uint32_t cp = tti_utf8_get(t->p + end, &k);
-        if (utf8proc_grapheme_break_stateful((utf8proc_int32_t)before, (utf8proc_int32_t)cp,
-                                             &state))
-            break;
+        utf8proc_int32_t cp = for_cluster(tti_utf8_get(t->p + end, &k));
+        if (utf8proc_grapheme_break_stateful(before, cp, &state)) break;
         before = cp;
     }
     return end;

@@ -1,21 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/tokenizer/decode.h"
 
-tt_status tti_strings_add(tti_strings *l, const void *p, size_t n) {
-    TT_TRY(TTI_GROW(l->end, l->cap, l->n + 1));
-    tti_str_add(&l->text, p, n);
-    l->end[l->n++] = l->text.len;
-    return l->text.status;
-}
-
 /* Closes the string that was appended to the text piece by piece. */
 static tt_status close_string(tti_strings *l) { return tti_strings_add(l, "", 0); }
-
-void tti_strings_free(tti_strings *l) {
-    tti_str_free(&l->text);
-    tti_free(l->end);
-    *l = (tti_strings){0};
-}
 
 typedef struct {
     const uint8_t *p;

@@ -35,15 +35,6 @@ typedef struct {
     size_t n, cap;
 } tti_decs;
 
-/* A list of strings: one after the other in text, each up to its end. */
-typedef struct {
-    tti_str text;
-    size_t *end;
-    size_t n, cap;
-} tti_strings;
-tt_status tti_strings_add(tti_strings *l, const void *p, size_t n);
-void tti_strings_free(tti_strings *l);
-
 /* Reads a decoder (json may be NULL or null: none); sequences are laid flat. */
 tt_status tti_decs_load(tti_decs *out, const tti_file *f, const cJSON *json);
 /* What vocab.txt (WordPiece) and merges.txt (ByteLevel) go with. */

@@ -4,9 +4,9 @@
 
 enum { CACHE_SLOTS = 1 << 14, CACHE_WORD = 64, CACHE_PARTS = 1 << 18 };
 
-tt_status tti_part_add(tti_work *w, int32_t id, size_t len) {
+tt_status tti_part_add(tti_work *w, int32_t id, size_t begin, size_t end) {
     if (w->n_part == w->cap_part) TT_TRY(TTI_GROW(w->part, w->cap_part, w->n_part + 1));
-    w->part[w->n_part++] = (tti_part){id, (uint32_t)len};
+    w->part[w->n_part++] = (tti_part){id, (uint32_t)begin, (uint32_t)end};
     return TT_OK;
 }
 
@@ -19,7 +19,7 @@ tt_status tti_no_unk(const tti_model *m, const uint8_t *p, size_t n) {
 
 static tt_status whole_unk(const tti_model *m, tti_work *w, const uint8_t *p, size_t n) {
     w->n_part = 0;
-    return m->unk < 0 ? tti_no_unk(m, p, n) : tti_part_add(w, m->unk, n);
+    return m->unk < 0 ? tti_no_unk(m, p, n) : tti_part_add(w, m->unk, 0, n);
 }
 
 /* The longest piece that begins at byte from of a word; w->hash has room. */
@@ -47,14 +47,14 @@ tt_status tti_wordpiece(const tti_model *m, tti_work *w, const uint8_t *p, size_
     for (size_t from = 0, end = 0; from < n; from = end) {
         int32_t id = longest(m, w, p, from, n, &end);
         if (id < 0) return whole_unk(m, w, p, n);
-        TT_TRY(tti_part_add(w, id, end - from));
+        TT_TRY(tti_part_add(w, id, from, end));
     }
     return TT_OK;
 }
 
 static tt_status wordlevel(const tti_model *m, tti_work *w, const uint8_t *p, size_t n) {
     int32_t id = tti_vocab_find(&m->vocab, p, n);
-    return id < 0 ? whole_unk(m, w, p, n) : tti_part_add(w, id, n);
+    return id < 0 ? whole_unk(m, w, p, n) : tti_part_add(w, id, 0, n);
 }
 
 static tt_status parts_of(const tti_model *m, tti_work *w, const uint8_t *p, size_t n) {
@@ -106,10 +106,8 @@ static tt_status cache_put(tti_work *w, uint64_t hash, const uint8_t *p, size_t 
 }
 
 static tt_status emit(tti_work *w, const tti_part *part, size_t n, size_t begin) {
-    for (size_t i = 0; i < n; i++) {
-        TT_TRY(tti_work_token(w, part[i].id, begin, begin + part[i].len));
-        begin += part[i].len;
-    }
+    for (size_t i = 0; i < n; i++)
+        TT_TRY(tti_work_token(w, part[i].id, begin + part[i].begin, begin + part[i].end));
     return TT_OK;
 }
 

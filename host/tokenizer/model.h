@@ -45,7 +45,7 @@ tt_status tti_model_word(const tti_model *m, tti_work *w, size_t begin, size_t e
 tt_status tti_wordpiece(const tti_model *m, tti_work *w, const uint8_t *p, size_t n);
 tt_status tti_bpe(const tti_model *m, tti_work *w, const uint8_t *p, size_t n);
 tt_status tti_unigram(const tti_model *m, tti_work *w, const uint8_t *p, size_t n);
-tt_status tti_part_add(tti_work *w, int32_t id, size_t len);
+tt_status tti_part_add(tti_work *w, int32_t id, size_t begin, size_t end);
 /* TT_E_DATA: there is no unknown token for these bytes. */
 tt_status tti_no_unk(const tti_model *m, const uint8_t *p, size_t n);
 

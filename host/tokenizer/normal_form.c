@@ -32,9 +32,9 @@ static tt_status decompose(tti_work *w, bool compatible) {
             return tti_fail(TT_E_INTERNAL, "utf8proc: U+%04X: %s", cp, utf8proc_errmsg(n));
         TT_TRY(TTI_GROW(w->mark, w->cap_mark, w->n_mark + (size_t)n));
         for (utf8proc_ssize_t j = 0; j < n; j++) {
-            uint32_t order = 0;
-            if (!inert) order = (uint32_t)utf8proc_get_property(part[j])->combining_class;
-            w->mark[w->n_mark++] = (tti_mark){part[j], order, t->at[i]};
+            uint8_t order = 0;
+            if (!inert) order = (uint8_t)utf8proc_get_property(part[j])->combining_class;
+            w->mark[w->n_mark++] = (tti_mark){part[j], order, j == 0, {0, 0}};
         }
     }
     return TT_OK;
@@ -77,6 +77,19 @@ static tt_status reorder(tti_work *w) {
     return TT_OK;
 }
 
+/* Places are given in the order of the text, whatever was reordered, as the package does. */
+static void place(tti_work *w) {
+    const tti_text *t = &w->cur;
+    tti_span at = {t->at[0].from, t->at[0].from};
+    for (size_t i = 0, from = 0; i < w->n_mark; i++) {
+        if (w->mark[i].first) {
+            at = t->at[from];
+            from += tti_utf8_len(t->p[from]);
+        }
+        w->mark[i].at = at;
+    }
+}
+
 /* Composes marks begin..end and appends them to w->next. */
 static tt_status compose_run(tti_work *w, size_t begin, size_t end) {
     size_t n = end - begin;
@@ -114,6 +127,7 @@ tt_status tti_normal_form(tti_work *w, bool compatible, bool composed) {
     if (all_below(&w->cur, composed && !compatible ? 0xCC : 0x80)) return TT_OK;
     TT_TRY(decompose(w, compatible));
     TT_TRY(reorder(w));
+    place(w);
     w->next.n = 0;
     if (composed) {
         TT_TRY(compose(w));

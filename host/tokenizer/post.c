@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/tokenizer/post.h"
 
-#include "host/tokenizer/normalize.h"
-
 /* How many tokens of each text to keep, so that together they are at most max: the longer is cut
  * first, then both alike. */
 static void longest_first(size_t *na, size_t *nb, size_t max) {
@@ -34,22 +32,49 @@ static tt_status put(tti_encoding *e, int32_t id, int32_t type_id, bool special,
 
 static bool blank(uint32_t cp) { return cp == 0x120 || tti_uc_is(cp, TTI_UC_SPACE); }
 
-/* Takes spaces at the edges of byte-level tokens out of their spans. */
-static void trim(const tti_post *p, const tti_model *m, tti_token *t, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        size_t len, k, before = 0, after = 0;
-        const uint8_t *z = (const uint8_t *)tti_vocab_piece(&m->vocab, t[i].id, &len);
-        if (!z) continue;
-        for (size_t at = 0; at < len && blank(tti_utf8_get(z + at, &k)); at += k) before++;
-        for (size_t at = len; at && blank(tti_utf8_before(z + at, &k)); at -= k) after++;
-        tti_span *s = &t[i].at;
-        if (before == 1 && p->prefix_space && (i == 0 || s->from == 0)) before = 0;
-        s->from = (uint32_t)TT_MIN(s->from + before, s->to);
-        if (after && s->to >= after) s->to = (uint32_t)TT_MAX(s->to - after, s->from);
+static void count_blanks(const uint8_t *z, size_t n, tti_token *t) {
+    size_t k;
+    t->before = t->after = 0;
+    for (size_t at = 0; at < n && blank(tti_utf8_get(z + at, &k)); at += k) t->before++;
+    for (size_t at = n; at && blank(tti_utf8_before(z + at, &k)); at -= k) t->after++;
+}
+
+/* Moves a position in the text by whole characters. */
+static uint32_t forward(const uint8_t *p, uint32_t from, uint32_t to, uint32_t chars) {
+    for (size_t bad = 0; chars && from < to; chars--) {
+        size_t k = tti_utf8_check(p + from, to - from, &bad);
+        from += (uint32_t)(k ? k : bad);
+    }
+    return TT_MIN(from, to);
+}
+
+static uint32_t back(const uint8_t *p, uint32_t from, uint32_t to, uint32_t chars) {
+    for (; chars && to > from; chars--)
+        do to--;
+        while (to > from && (p[to] & 0xC0) == 0x80);
+    return to;
+}
+
+void tti_post_trim(const tti_post *p, const tti_model *m, tti_work *w, size_t first,
+                   const char *text) {
+    for (size_t i = first; p->trim && i < w->n_token; i++) {
+        tti_token *t = &w->token[i];
+        size_t n;
+        const char *z = t->added ? NULL : tti_vocab_piece(&m->vocab, t->id, &n);
+        if (z) count_blanks((const uint8_t *)z, n, t);
+        bool ours = p->prefix_space && t->before == 1 && (i == first || t->at.from == 0);
+        const uint8_t *b = (const uint8_t *)text;
+        if (t->before && !ours) t->at.from = forward(b, t->at.from, t->at.to, t->before);
+        if (t->after) t->at.to = back(b, t->at.from, t->at.to, t->after);
     }
 }
 
-tt_status tti_post_apply(const tti_post *p, const tti_model *m, tti_work *w, size_t na, bool pair,
+void tti_post_blanks(const tti_post *p, const tti_text *t, size_t begin, size_t end,
+                     tti_token *to) {
+    if (p->trim) count_blanks(t->p + begin, end - begin, to);
+}
+
+tt_status tti_post_apply(const tti_post *p, const tti_work *w, size_t na, bool pair,
                          const tti_encode_opts *o, bool left, tti_encoding *out) {
     const tti_items *t = pair ? &p->pair : &p->single;
     size_t nb = w->n_token - na, added = 0, keep_a = na, keep_b = nb;
@@ -63,10 +88,6 @@ tt_status tti_post_apply(const tti_post *p, const tti_model *m, tti_work *w, siz
     }
     out->n = 0;
     out->cut = na - keep_a + nb - keep_b;
-    if (p->trim) {
-        trim(p, m, w->token, na);
-        trim(p, m, w->token + na, nb);
-    }
     for (size_t i = 0; i < t->n; i++) {
         const tti_item it = t->v[i];
         if (it.kind == TTI_ADDED_ID) {

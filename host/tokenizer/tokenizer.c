@@ -54,6 +54,7 @@ static tt_status normalize_piece(const tti_tokenizer *t, tti_work *w, tti_piece 
 
 /* Appends the tokens of one text to w->token. */
 static tt_status encode_text(const tti_tokenizer *t, tti_work *w, const char *text, size_t n) {
+    size_t first = w->n_token;
     TT_TRY(take_input(w, text, n));
     w->pieces.n = w->next_pieces.n = w->doc.n = 0;
     TT_TRY(tti_added_find(&t->added, &t->added.raw, &w->input, 0, w->input.n, &w->pieces));
@@ -64,9 +65,15 @@ static tt_status encode_text(const tti_tokenizer *t, tti_work *w, const char *te
     TT_TRY(tti_pretokenize(&t->pres, w));
     for (size_t i = 0; i < w->pieces.n; i++) {
         const tti_piece p = w->pieces.v[i];
-        if (p.id >= 0) TT_TRY(tti_work_token(w, p.id, p.begin, p.end));
-        else TT_TRY(tti_model_word(&t->model, w, p.begin, p.end));
+        if (p.id < 0) {
+            TT_TRY(tti_model_word(&t->model, w, p.begin, p.end));
+            continue;
+        }
+        TT_TRY(tti_work_token(w, p.id, p.begin, p.end));
+        w->token[w->n_token - 1].added = true;
+        tti_post_blanks(&t->post, &w->doc, p.begin, p.end, &w->token[w->n_token - 1]);
     }
+    tti_post_trim(&t->post, &t->model, w, first, text);
     return TT_OK;
 }
 
@@ -81,7 +88,7 @@ tt_status tti_tokenizer_encode(const tti_tokenizer *t, const char *a, size_t na,
     TT_TRY(encode_text(t, w, a, na));
     size_t n_first = w->n_token;
     if (b) TT_TRY(encode_text(t, w, b, nb));
-    return tti_post_apply(&t->post, &t->model, w, n_first, b != NULL, o, t->cut_left, out);
+    return tti_post_apply(&t->post, w, n_first, b != NULL, o, t->cut_left, out);
 }
 
 int32_t tti_tokenizer_id(const tti_tokenizer *t, const char *piece, size_t n) {
@@ -90,7 +97,7 @@ int32_t tti_tokenizer_id(const tti_tokenizer *t, const char *piece, size_t n) {
 }
 
 const char *tti_tokenizer_piece(const tti_tokenizer *t, int32_t id, size_t *n) {
-    const char *z = tti_vocab_piece(&t->added.vocab, id, n);
+    const char *z = tti_added_piece(&t->added, id, n);
     return z ? z : tti_vocab_piece(&t->model.vocab, id, n);
 }
 
@@ -107,8 +114,7 @@ tt_status tti_tokenizer_decode(const tti_tokenizer *t, const int32_t *ids, size_
     for (size_t i = 0; i < n; i++) {
         size_t len;
         const char *z = tti_tokenizer_piece(t, ids[i], &len);
-        const tti_added_flags *flags = tti_added_flags_of(&t->added, ids[i]);
-        if (!z || (skip_special && flags && flags->special)) continue;
+        if (!z || (skip_special && tti_added_is_special(&t->added, z, len))) continue;
         TT_GO(tti_strings_add(&list, z, len));
     }
     if (!t->decs.n) { /* pieces side by side */

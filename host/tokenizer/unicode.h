@@ -41,6 +41,10 @@ typedef struct {
 extern const tti_uc_stand_in tti_uc_stand_ins[];
 extern const size_t tti_uc_n_stand_ins;
 
+/* Runs of characters that belong to the grapheme cluster before them, younger than Unicode 14. */
+extern const uint32_t tti_uc_young_marks[][2];
+extern const size_t tti_uc_n_young_marks;
+
 void tti_uc_init(void); /* fills the class table; once a process is enough, more do no harm */
 extern uint8_t tti_uc_table[0x110000];
 static inline bool tti_uc_is(uint32_t cp, unsigned classes) { return tti_uc_table[cp] & classes; }

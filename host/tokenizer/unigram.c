@@ -36,19 +36,22 @@ static tt_status best_path(const tti_model *m, tti_work *w, const uint8_t *p, si
     return TT_OK;
 }
 
-static tt_status put(const tti_model *m, tti_work *w, const uint8_t *p, size_t n) {
+/* One piece of the path: bytes begin..end of the word p. */
+static tt_status put(const tti_model *m, tti_work *w, const uint8_t *word, size_t begin,
+                     size_t end) {
+    const uint8_t *p = word + begin;
+    size_t n = end - begin;
     int32_t id = tti_vocab_find(&m->vocab, p, n);
     if (id < 0 && m->byte_fallback) {
         size_t i = 0;
         while (i < n && m->byte_id[p[i]] >= 0) i++;
         if (i == n) {
-            /* each byte's token stands for all of the piece; only the last one moves on */
-            for (i = 0; i < n; i++) TT_TRY(tti_part_add(w, m->byte_id[p[i]], 1));
+            for (i = 0; i < n; i++) TT_TRY(tti_part_add(w, m->byte_id[p[i]], begin, end));
             return TT_OK;
         }
     }
     if (id < 0) id = m->unk;
-    return id < 0 ? tti_no_unk(m, p, n) : tti_part_add(w, id, n);
+    return id < 0 ? tti_no_unk(m, p, n) : tti_part_add(w, id, begin, end);
 }
 
 tt_status tti_unigram(const tti_model *m, tti_work *w, const uint8_t *p, size_t n) {
@@ -67,7 +70,7 @@ tt_status tti_unigram(const tti_model *m, tti_work *w, const uint8_t *p, size_t 
             if (w->step[further].id != m->unk) break;
             end = further;
         }
-        TT_TRY(put(m, w, p + i, end - i));
+        TT_TRY(put(m, w, p, i, end));
     }
     return TT_OK;
 }

@@ -45,6 +45,19 @@ tt_status tti_matches_add(tti_matches *m, size_t begin, size_t end, bool hit) {
     return TT_OK;
 }
 
+tt_status tti_strings_add(tti_strings *l, const void *p, size_t n) {
+    TT_TRY(TTI_GROW(l->end, l->cap, l->n + 1));
+    tti_str_add(&l->text, p, n);
+    l->end[l->n++] = l->text.len;
+    return l->text.status;
+}
+
+void tti_strings_free(tti_strings *l) {
+    tti_str_free(&l->text);
+    tti_free(l->end);
+    *l = (tti_strings){0};
+}
+
 tt_status tti_work_new(tti_work **out) {
     *out = tti_calloc(1, sizeof **out);
     return *out ? TT_OK : TT_E_NOMEM;
@@ -82,6 +95,6 @@ tt_status tti_work_token(tti_work *w, int32_t id, size_t begin, size_t end) {
     tti_span at = {0, 0};
     if (begin < end && end <= w->doc.n)
         at = (tti_span){w->doc.at[begin].from, w->doc.at[end - 1].to};
-    w->token[w->n_token++] = (tti_token){id, at};
+    w->token[w->n_token++] = (tti_token){.id = id, .at = at};
     return TT_OK;
 }

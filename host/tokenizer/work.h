@@ -38,6 +38,15 @@ static inline void tti_text_swap(tti_text *a, tti_text *b) {
     *b = c;
 }
 
+/* A list of strings: one after the other in text, each up to its end. */
+typedef struct {
+    tti_str text;
+    size_t *end;
+    size_t n, cap;
+} tti_strings;
+tt_status tti_strings_add(tti_strings *l, const void *p, size_t n);
+void tti_strings_free(tti_strings *l);
+
 /* A stretch of text; id >= 0 when it is an added token already, else it is still to be split. */
 typedef struct {
     uint32_t begin, end;
@@ -63,12 +72,15 @@ tt_status tti_matches_add(tti_matches *m, size_t begin, size_t end, bool hit);
 typedef struct {
     int32_t id;
     tti_span at;
+    bool added;             /* found before the model saw the text */
+    uint32_t before, after; /* blanks at its edges; counted where spans are to be trimmed */
 } tti_token;
 
 /* One code point on its way through a normal form. */
 typedef struct {
     int32_t cp;
-    uint32_t order; /* canonical combining class */
+    uint8_t order; /* canonical combining class */
+    bool first;    /* of those that a character decomposes to */
     tti_span at;
 } tti_mark;
 
@@ -98,7 +110,7 @@ typedef struct {
 } tti_cache_slot;
 typedef struct {
     int32_t id;
-    uint32_t len; /* bytes of the word */
+    uint32_t begin, end; /* bytes of the word */
 } tti_part;
 typedef struct {
     tti_cache_slot *slot; /* len 0 is free */

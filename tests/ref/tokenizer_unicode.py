@@ -10,10 +10,12 @@ has to be corrected).
 
     python tests/ref/tokenizer_unicode.py > host/tokenizer/unicode_tables.c
 """
+import base64
 import textwrap
 import unicodedata2 as newest
 import unicodedata as old
 from tokenizers import Regex, normalizers as N, pre_tokenizers as P
+from tokenizer_cases import charsmap
 
 CPS = [c for c in range(1, 0x110000) if not 0xD800 <= c < 0xE000]
 CATS = ("Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cc Cf Co Cn"
@@ -123,6 +125,20 @@ def stand_ins():
     return sorted(runs)
 
 
+def young_marks():
+    """Runs of characters younger than utf8proc's tables that join the cluster before them."""
+    norm = N.Precompiled(base64.b64decode(charsmap({"a": "b"})))
+    runs = []
+    for c in CPS:
+        if old.category(chr(c)) != "Cn" or normal(norm, "a" + chr(c)) != "b":
+            continue
+        if runs and runs[-1][1] == c - 1:
+            runs[-1][1] = c
+        else:
+            runs.append([c, c])
+    return runs
+
+
 def steps(points):
     """Alternating gap and length of runs, both below 65536."""
     out, at, points = [], 0, sorted(points)
@@ -165,7 +181,11 @@ def main():
     runs = stand_ins()
     print("const tti_uc_stand_in tti_uc_stand_ins[] = {")
     emit(["{0x%x,0x%x,0x%x}" % tuple(r) for r in runs])
-    print(f"}};\nconst size_t tti_uc_n_stand_ins = {len(runs)};\n// clang-format on")
+    print(f"}};\nconst size_t tti_uc_n_stand_ins = {len(runs)};")
+    runs = young_marks()
+    print("const uint32_t tti_uc_young_marks[][2] = {")
+    emit(["{0x%x,0x%x}" % tuple(r) for r in runs])
+    print(f"}};\nconst size_t tti_uc_n_young_marks = {len(runs)};\n// clang-format on")
 
 
 main()
