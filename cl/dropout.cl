@@ -14,17 +14,6 @@
 #define POOLED 0
 #endif
 
-// VW counters at a time: word j of counter i is element i of c##j.
-#define PHILOX_ROUND(c0, c1, c2, c3, k0, k1)                                                       \
-    {                                                                                              \
-        const uintv ah = mul_hi(c0, (uintv)(0xD2511F53u)), al = c0 * (uintv)(0xD2511F53u);         \
-        const uintv bh = mul_hi(c2, (uintv)(0xCD9E8D57u)), bl = c2 * (uintv)(0xCD9E8D57u);         \
-        c0 = bh ^ c1 ^ (uintv)(k0);                                                                \
-        c1 = bl;                                                                                   \
-        c2 = ah ^ c3 ^ (uintv)(k1);                                                                \
-        c3 = al;                                                                                   \
-    }
-
 #if VW > 1
 #if VW == 2
 #define IOTA ((uintv)(0, 1))
@@ -48,20 +37,18 @@ static inline floatv keep(floatv x, uintv u, float p, float scale) {
 TT_KERNEL void dropout(global float *y, global const float *x, global const int *at,
                        global const int *seqs, const int C, const uint stream, const uint seed,
                        const uint step, const float p) {
-    const size_t r = get_group_id(0), row = r * C;
-    const uint pos = POOLED ? 0 : at[r], seq = POOLED ? seqs[at[r]] : seqs[r];
+    const size_t n = get_group_id(0), row = n * C;
+    const uint pos = POOLED ? 0 : at[n], seq = POOLED ? seqs[at[n]] : seqs[n];
     const float scale = 1.0f / (1.0f - p);
     int done = 0;
 #if VW > 1
     done = C / (4 * VW) * (4 * VW);
     for (int c = get_local_id(0) * 4 * VW; c < done; c += WG * 4 * VW) {
-        uintv c0 = (uintv)(c / 4) + IOTA, c1 = (uintv)(pos);
-        uintv c2 = (uintv)(seq), c3 = (uintv)(stream);
-        uint k0 = seed, k1 = step;
-        for (int i = 0; i < 10; i++, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u)
-            PHILOX_ROUND(c0, c1, c2, c3, k0, k1)
-        ZIP(a0, a1, c0, c2);
-        ZIP(b0, b1, c1, c3);
+        uintv r[4]; // word j of counter i is element i of r[j]
+        tt_philox_v((uintv)(c / 4) + IOTA, (uintv)(pos), (uintv)(seq), (uintv)(stream), seed, step,
+                    r);
+        ZIP(a0, a1, r[0], r[2]);
+        ZIP(b0, b1, r[1], r[3]);
         ZIP(u0, u1, a0, b0);
         ZIP(u2, u3, a1, b1);
         const size_t i = row + c;
