@@ -42,15 +42,17 @@ static tt_status expected(run *r, const char *name, size_t count, float **out) {
     float *v = tti_malloc((count + 1) * sizeof *v);
     if (!v) return TT_E_NOMEM;
     tt_status s = tti_st_read_f32(t, v, 0, count);
-    if (s != TT_OK) tti_free(v);
-    else *out = v;
+    if (s != TT_OK)
+        tti_free(v);
+    else
+        *out = v;
     return s;
 }
 
 /* slack: an absolute error that is forgiven */
-static tt_status compare(run *r, const char *name, const float *got, size_t count,
-                         double tolerance, double slack) {
-    float *want;
+static tt_status compare(run *r, const char *name, const float *got, size_t count, double tolerance,
+                         double slack) {
+    float *want = NULL;
     TT_TRY(expected(r, name, count, &want));
     double worst = 0, scale = largest(want, count);
     for (size_t i = 0; i < count; i++) {
@@ -74,8 +76,7 @@ static tt_status compare(run *r, const char *name, const float *got, size_t coun
 /* The gradient of p as the reference has it: sparse rows spread over the whole table. */
 static tt_status read_gradient(run *r, const tti_param *p, float *dst) {
     const size_t count = p->rows * p->cols;
-    if (!p->sparse)
-        return tti_mem_read(r->dev, p->g, 0, dst, count * sizeof *dst);
+    if (!p->sparse) return tti_mem_read(r->dev, p->g, 0, dst, count * sizeof *dst);
     memset(dst, 0, count * sizeof *dst);
     for (size_t i = 0; i < r->slots.n; i++)
         TT_TRY(tti_mem_read(r->dev, p->g, i * p->cols * sizeof *dst,
@@ -96,7 +97,8 @@ static bool is_noise(const run *r, const char *parameter) {
 
 static bool without_gradient(const run *r, const char *parameter) {
     const cJSON *list = tti_json_get(r->c.json, "parameters_without_gradient"), *e;
-    cJSON_ArrayForEach(e, list) if (cJSON_IsString(e) && !strcmp(e->valuestring, parameter)) return true;
+    cJSON_ArrayForEach(e, list) if (cJSON_IsString(e) &&
+                                    !strcmp(e->valuestring, parameter)) return true;
     return false;
 }
 
@@ -200,8 +202,7 @@ static tt_status steps(run *r) {
         bool finite;
         TT_GO(tti_session_begin(r->session, (uint32_t)i + 1, (float)r->c.lr, r->all.id, r->all.n,
                                 r->slots.id, r->slots.n));
-        TT_GO(tti_session_batch(r->session, tti_batch_feed(r->batch), 0,
-                                1.0f / (float)r->c.nseqs));
+        TT_GO(tti_session_batch(r->session, tti_batch_feed(r->batch), 0, 1.0f / (float)r->c.nseqs));
         TT_GO(tti_session_loss(r->session, &losses[i]));
         if (i == 0) TT_GO(first_step(r, losses[0]));
         TT_GO(tti_session_update(r->session));
