@@ -154,7 +154,8 @@ cl_command_queue tti_device_queue(const tti_device *d) { return d->queue; }
 const char *tti_device_key(const tti_device *d) { return d->key; }
 
 tt_status tti_device_finish(tti_device *d) {
-    return tti_cl(clFinish(d->queue), "waiting for the device");
+    TT_TRY(tti_cl(clFinish(d->queue), "waiting for the device"));
+    return tti_cl(tti_stage_sweep(d), "writing device memory");
 }
 
 tt_status tti_device_flush(tti_device *d) {

@@ -11,27 +11,28 @@
 /* ---- listing and choice (list.c) ---- */
 
 typedef struct {
-    int index;             /* over all platforms, 0-based: what --device N names */
-    int platform, device;  /* platform:device */
+    int index;            /* over all platforms, 0-based: what --device N names */
+    int platform, device; /* platform:device */
     cl_platform_id cl_platform;
     cl_device_id cl_device;
     char platform_name[128], name[128], vendor[128], driver[128];
     char version[160], c_version[64]; /* CL_DEVICE_VERSION, CL_DEVICE_OPENCL_C_VERSION */
-    const char *type;      /* "gpu", "cpu", "accelerator", "custom" */
+    const char *type;                 /* "gpu", "cpu", "accelerator", "custom" */
     uint32_t compute_units, clock_mhz;
     uint64_t memory, max_alloc, local_mem;
     size_t max_wg;
-    uint32_t base_align;   /* bytes: sub-buffers start at multiples of it */
+    uint32_t base_align;    /* bytes: sub-buffers start at multiples of it */
     bool local_mem_is_real; /* CL_LOCAL, not emulated in global memory */
     bool fp16, fp64, subgroups, unified_memory;
     bool usable;
-    char why_not[256];     /* when not usable: the reason and the way out */
+    char why_not[256]; /* when not usable: the reason and the way out */
 } tti_device_info;
 
-/* Gives *list (tti_free) with *n devices; n may be 0. Sets *note (a static or list-owned string,
- * may be "") to what a user without devices should do: no loader/ICD, empty platforms, no
- * permission on /dev/dri (names the group), and so on. TT_E_DEVICE only for loader failures other
- * than "no platform". Equal duplicates (one driver registered twice) are kept: indices are stable. */
+/* Gives *list (tti_free) with *n devices; n may be 0. Writes into note (may be "") what
+ * a user without a usable device should do: no driver, platforms without devices, no permission on
+ * /dev/dri or /dev/kfd (names the group; also said when another device is usable). TT_E_DEVICE only
+ * for loader failures other than "no platform". One driver registered twice is listed twice:
+ * indices are stable. */
 tt_status tti_device_list(tti_device_info **list, size_t *n, char note[512]);
 
 /* Picks by spec: NULL or "" takes TT_DEVICE from the environment, and without it the best usable
@@ -45,15 +46,15 @@ tt_status tti_device_pick(const tti_device_info *list, size_t n, const char *spe
 
 /* How kernels are shaped for this device; ops hold no vendor tests and read only this. */
 typedef struct {
-    bool cpu;          /* a work-item runs alone: row work-groups of 1 and explicit vectors */
-    int wg;            /* work-group size along a row: 1 on CPUs, 64..256 on GPUs (power of two);
-                          TT_WG overrides: more than 1 shapes a CPU like a GPU (tests) */
-    int vw;            /* floats in an explicit vector: 16 or 8 on CPUs, 1, 2 or 4 on GPUs;
-                          TT_VW overrides */
-    int att_rows;      /* query rows one attention work-group handles: vw on CPUs, 64 on GPUs */
-    size_t max_alloc;  /* largest single buffer, bytes; TT_MAX_ALLOC lowers it (tests) */
-    size_t align;      /* sub-buffer alignment in bytes, >= 64 */
-    size_t memory;     /* bytes of device memory; TT_DEVICE_MEMORY lowers it (tests) */
+    bool cpu;         /* a work-item runs alone: row work-groups of 1 and explicit vectors */
+    int wg;           /* work-group size along a row: 1 on CPUs, 64..256 on GPUs (power of two);
+                         TT_WG overrides: more than 1 shapes a CPU like a GPU (tests) */
+    int vw;           /* floats in an explicit vector: 16 or 8 on CPUs, 1, 2 or 4 on GPUs;
+                         TT_VW overrides */
+    int att_rows;     /* query rows one attention work-group handles: vw on CPUs, 64 on GPUs */
+    size_t max_alloc; /* largest single buffer, bytes; TT_MAX_ALLOC lowers it (tests) */
+    size_t align;     /* sub-buffer alignment in bytes, >= 64 */
+    size_t memory;    /* bytes of device memory; TT_DEVICE_MEMORY lowers it (tests) */
     size_t local_mem;
     bool local_mem_is_real, fp16, subgroups, unified_memory;
 } tti_caps;
@@ -92,8 +93,8 @@ typedef enum {
 } tti_mem_category;
 const char *tti_mem_category_name(tti_mem_category c);
 
-/* All device memory comes from here. bytes > 0; zeroed when zero is true. Refuses, with the figures,
- * what is over max_alloc or what the device's memory does not hold (TT_E_MEMORY). */
+/* All device memory comes from here. bytes > 0; zeroed when zero is true. Refuses, with the
+ * figures, what is over max_alloc or what the device's memory does not hold (TT_E_MEMORY). */
 tt_status tti_mem_new(cl_mem *out, tti_device *d, size_t bytes, tti_mem_category c, bool zero);
 void tti_mem_free(tti_device *d, cl_mem m); /* NULL is a no-op */
 /* A part of a buffer of tti_mem_new; offset a multiple of caps.align. Freed by clReleaseMemObject
@@ -102,22 +103,24 @@ tt_status tti_mem_sub(cl_mem *out, tti_device *d, cl_mem m, size_t offset, size_
 void tti_mem_release(cl_mem m); /* a sub-buffer; NULL is a no-op */
 size_t tti_mem_allocated(const tti_device *d, tti_mem_category c); /* bytes now */
 size_t tti_mem_peak(const tti_device *d);                          /* highest sum so far */
-/* Tests: the n-th device allocation from now fails with TT_E_MEMORY, once; env TT_FAIL_DEVICE_ALLOC. */
+/* Tests: the n-th device allocation from now fails with TT_E_MEMORY, once; env
+ * TT_FAIL_DEVICE_ALLOC. */
 void tti_mem_fail_at(long n);
-/* Copies; write returns when src may be reused, read waits for the queue. Offsets and sizes in bytes. */
+/* Copies; write returns when src may be reused, read waits for the queue. Offsets and sizes in
+ * bytes. */
 tt_status tti_mem_write(tti_device *d, cl_mem m, size_t offset, const void *src, size_t bytes);
 tt_status tti_mem_read(tti_device *d, cl_mem m, size_t offset, void *dst, size_t bytes);
 tt_status tti_mem_fill0(tti_device *d, cl_mem m, size_t offset, size_t bytes);
 
 /* ---- kernels (program.c, launch.c) ---- */
 
-/* The kernel `name` of cl/<file>.cl built with `defines` ("-DX=1 -DY=2", may be ""), compiled on first
- * use and kept: in memory by (file, defines), on disk by hash of source, options, device and driver
- * (tti_cache_dir()/programs; written aside and renamed, checked by length and hash when read, a bad
- * or stale entry is rebuilt; TT_PROGRAM_CACHE=0 switches it off). Common defines are added here:
- * WG, VW and storage type come from the caller via tti_kernel_defines or by hand.
- * Fails with TT_E_BUILD and the build log's first lines (whole log at TT_LOG=debug).
- * The kernel is owned by the device and shared: set all its arguments at each launch. */
+/* The kernel `name` of cl/<file>.cl built with `defines` ("-DX=1 -DY=2", may be ""), compiled on
+ * first use and kept: in memory by (file, defines), on disk by hash of source, options, device and
+ * driver (tti_cache_dir()/programs; written aside and renamed, checked by length and hash when
+ * read, a bad or stale entry is rebuilt; TT_PROGRAM_CACHE=0 switches it off). Common defines are
+ * added here: WG, VW and storage type come from the caller via tti_kernel_defines or by hand. Fails
+ * with TT_E_BUILD and the build log's first lines (whole log at TT_LOG=debug). The kernel is owned
+ * by the device and shared: set all its arguments at each launch. */
 tt_status tti_kernel_get(cl_kernel *out, tti_device *d, const char *file, const char *name,
                          const char *defines);
 /* How many programs this process compiled from source on d (a warm run builds none). */
@@ -140,8 +143,8 @@ void tti_arg_i32(tti_launch *l, int v);
 void tti_arg_u32(tti_launch *l, uint32_t v);
 void tti_arg_f32(tti_launch *l, float v);
 void tti_arg_local(tti_launch *l, size_t bytes);
-/* global and local sizes in work-items; a zero global size runs nothing and is TT_OK. Sizes are those
- * of the kernel's reqd_work_group_size where it has one; local may be NULL. */
+/* global and local sizes in work-items; a zero global size runs nothing and is TT_OK. Sizes are
+ * those of the kernel's reqd_work_group_size where it has one; local may be NULL. */
 tt_status tti_run(tti_launch *l, unsigned dims, const size_t *global, const size_t *local);
 /* n work-groups of caps.wg work-items (the kernel was built with -DWG=caps.wg). */
 tt_status tti_run_groups(tti_launch *l, size_t n);

@@ -91,6 +91,7 @@ struct tti_device {
     size_t mem_n, mem_cap;
     size_t allocated[TTI_MEM_CATEGORIES], total, peak;
     tti_stage stage[TTI_STAGES];
+    cl_int write_failed; /* the code a staged write ended with; shows at tti_device_finish */
 
     tti_program_entry *programs;
     size_t programs_n, programs_cap, built;
@@ -109,6 +110,8 @@ tt_status tti_kernel_find(tti_kernel_entry **out, tti_device *d, const char *fil
                           const char *defines);
 void tti_programs_free(tti_device *d);
 void tti_memory_free(tti_device *d);
+/* Frees the slots of staged writes that have ended; gives the first failure since the last call. */
+cl_int tti_stage_sweep(tti_device *d);
 void tti_profile_free(tti_device *d);
 void tti_profile_add(tti_device *d, size_t row, cl_event e); /* takes e */
 tt_status tti_profile_row_of(size_t *row, tti_device *d, const char *name);

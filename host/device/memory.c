@@ -135,19 +135,31 @@ size_t tti_mem_allocated(const tti_device *d, tti_mem_category c) {
 
 size_t tti_mem_peak(const tti_device *d) { return d->peak; }
 
+/* Whether the slot's last write has ended; a failure is kept for tti_stage_sweep. */
+static bool stage_ended(tti_device *d, tti_stage *t) {
+    cl_int state = CL_QUEUED;
+    if (!t->event) return true;
+    cl_int code =
+        clGetEventInfo(t->event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof state, &state, NULL);
+    if (code != CL_SUCCESS || state > CL_COMPLETE) return false;
+    if (state < 0 && d->write_failed == CL_SUCCESS) d->write_failed = state;
+    clReleaseEvent(t->event);
+    t->event = NULL;
+    return true;
+}
+
+cl_int tti_stage_sweep(tti_device *d) {
+    for (size_t i = 0; i < TTI_STAGES; i++) stage_ended(d, &d->stage[i]);
+    cl_int code = d->write_failed;
+    d->write_failed = CL_SUCCESS;
+    return code;
+}
+
 /* A slot whose last write the device has read, with room for bytes; NULL when all are busy. */
 static tti_stage *free_stage(tti_device *d, size_t bytes) {
     for (size_t i = 0; i < TTI_STAGES; i++) {
         tti_stage *t = &d->stage[i];
-        if (t->event) {
-            cl_int state = CL_QUEUED;
-            if (clGetEventInfo(t->event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof state, &state,
-                               NULL) != CL_SUCCESS ||
-                state > CL_COMPLETE)
-                continue;
-            clReleaseEvent(t->event);
-            t->event = NULL;
-        }
+        if (!stage_ended(d, t)) continue;
         if (t->size < bytes) {
             void *p = tti_realloc(t->p, bytes, 1);
             if (!p) return NULL;

@@ -138,7 +138,7 @@ Test(device, requested_failure_by_environment) {
     tti_device_close(d);
 }
 
-/* More than a driver can give, though its figures are believed: an error, not an end. */
+/* Each allocation of opening fails once: an error each time, nothing left behind. */
 Test(device, host_memory_failure_anywhere_in_open) {
     tti_device *d = td_open();
     tti_device_close(d);
