@@ -13,11 +13,11 @@ static const char usage[] =
     "\n"
     "Times whole training steps (forward, backward, clipping, AdamW) of a classifier on random\n"
     "tokens with random weights, after one step that is not counted, without dropout.\n"
-    "\n" TTI_SHAPE_HELP
-    "  --repeat N           counted steps (5)\n"
+    "\n" TTI_SHAPE_HELP "  --repeat N           counted steps (5)\n"
     "  --help               this text\n"
     "\n"
-    "The JSON line: step_s, min_s, max_s (median and bounds), tokens_per_s, held_bytes (values other\n"
+    "The JSON line: step_s, min_s, max_s (median and bounds), tokens_per_s, held_bytes (values "
+    "other\n"
     "than weights that live from the forward into the backward pass), planned_bytes and\n"
     "allocated_bytes by category.\n"
     "Exit status: 0 done, 1 failed, 2 wrong usage.\n";
@@ -44,8 +44,8 @@ static tt_status make_batch(bench *b) {
     b->seqs = tti_calloc(a->batch, sizeof *b->seqs);
     if (!b->ids || !b->selected || !b->seqs) return TT_E_NOMEM;
     for (size_t i = 0; i < n; i++)
-        b->ids[i] = (int32_t)tti_below(tti_philox((uint32_t)i, 0, 0, 0, 1, 0).v[0],
-                                       (uint32_t)info->vocab);
+        b->ids[i] =
+            (int32_t)tti_below(tti_philox((uint32_t)i, 0, 0, 0, 1, 0).v[0], (uint32_t)info->vocab);
     for (size_t i = 0; i < a->batch; i++) {
         tti_select_draw(b->selected + i * k, k, a->seq, 1, 1, (uint32_t)i);
         b->seqs[i] = (tti_sequence){.ids = b->ids + i * a->seq,
@@ -81,8 +81,8 @@ static tt_status setup(bench *b) {
 }
 
 static tt_status step(bench *b, uint32_t number) {
-    TT_TRY(tti_session_begin(b->session, number, 1e-4f, b->all.id, b->all.n, b->slots.id,
-                             b->slots.n));
+    TT_TRY(
+        tti_session_begin(b->session, number, 1e-4f, b->all.id, b->all.n, b->slots.id, b->slots.n));
     TT_TRY(tti_session_batch(b->session, tti_batch_feed(b->batch), 0, 1.0f / (float)b->a->batch));
     TT_TRY(tti_session_update(b->session));
     return tti_device_finish(b->dev);
@@ -104,7 +104,8 @@ static tt_status report(bench *b) {
     const char *device = tti_device_get_info(b->dev)->name;
     if (!a->json) {
         printf("%s: %zu x %zu tokens, keep %g, %s: %.4f s a step (%.4f to %.4f), %.0f tokens/s, "
-               "%.1f MiB held, %.1f MiB in all\n", device, a->batch, a->seq, a->keep,
+               "%.1f MiB held, %.1f MiB in all\n",
+               device, a->batch, a->seq, a->keep,
                a->opts.method == TTI_METHOD_LORA ? "lora" : "full", median, b->times[0],
                b->times[n - 1], rate, (double)planned.kept / (1 << 20),
                (double)planned.total / (1 << 20));
@@ -115,7 +116,8 @@ static tt_status report(bench *b) {
     tti_str_json(&s, device, strlen(device));
     tti_str_puts(&s, ", \"model\": ");
     tti_str_json(&s, a->model, strlen(a->model));
-    tti_str_printf(&s, ", \"method\": \"%s\", \"batch\": %zu, \"seq\": %zu, \"keep\": %g, "
+    tti_str_printf(&s,
+                   ", \"method\": \"%s\", \"batch\": %zu, \"seq\": %zu, \"keep\": %g, "
                    "\"step_s\": %.4f, \"min_s\": %.4f, \"max_s\": %.4f, \"tokens_per_s\": %.1f, "
                    "\"held_bytes\": %zu, \"planned_bytes\": ",
                    a->opts.method == TTI_METHOD_LORA ? "lora" : "full", a->batch, a->seq, a->keep,

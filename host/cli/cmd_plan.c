@@ -8,7 +8,8 @@ int cmd_plan(int argc, char **argv);
 static const char usage[] =
     "usage: tokentune plan --model DIR [options]\n"
     "\n"
-    "Prints what a training step will allocate on the device, by category. Nothing is allocated or\n"
+    "Prints what a training step will allocate on the device, by category. Nothing is allocated "
+    "or\n"
     "read but config.json; the figures are those of the run, to the byte.\n"
     "\n" TTI_SHAPE_HELP
     "  --no-device          plan without looking at any device (GEMM workspace then counts as 0)\n"
@@ -16,7 +17,8 @@ static const char usage[] =
     "  --max-alloc SIZE     its largest single buffer\n"
     "  --help               this text\n"
     "\n"
-    "Exit status: 0 when the run fits, 1 when it does not or the model cannot be planned, 2 on wrong\n"
+    "Exit status: 0 when the run fits, 1 when it does not or the model cannot be planned, 2 on "
+    "wrong\n"
     "usage.\n";
 
 static tt_status print(const tti_shape_args *a, const tti_bytes *b, const tti_caps *caps) {
@@ -26,10 +28,11 @@ static tt_status print(const tti_shape_args *a, const tti_bytes *b, const tti_ca
         tti_str_puts(&s, "{\"total_bytes\": ");
         tti_str_printf(&s, "%zu, \"by_category\": ", b->total);
         tti_bytes_json(&s, b);
-        tti_str_printf(&s, ", \"held_bytes\": %zu, \"fits\": %s, \"device_memory\": %zu, "
-                       "\"max_alloc\": %zu, \"batch\": %zu, \"seq\": %zu, \"keep\": %g}\n", b->kept,
-                       fits ? "true" : "false", caps->memory, caps->max_alloc, a->batch, a->seq,
-                       a->keep);
+        tti_str_printf(&s,
+                       ", \"held_bytes\": %zu, \"fits\": %s, \"device_memory\": %zu, "
+                       "\"max_alloc\": %zu, \"batch\": %zu, \"seq\": %zu, \"keep\": %g}\n",
+                       b->kept, fits ? "true" : "false", caps->memory, caps->max_alloc, a->batch,
+                       a->seq, a->keep);
     } else {
         const struct {
             const char *name, *what;
@@ -57,8 +60,13 @@ static tt_status print(const tti_shape_args *a, const tti_bytes *b, const tti_ca
 }
 
 static tt_status plan(tti_shape_args *a) {
-    tti_caps caps = {.cpu = true, .wg = 1, .vw = 16, .att_rows = 16, .max_alloc = SIZE_MAX / 2,
-                     .align = 128, .memory = SIZE_MAX / 2};
+    tti_caps caps = {.cpu = true,
+                     .wg = 1,
+                     .vw = 16,
+                     .att_rows = 16,
+                     .max_alloc = SIZE_MAX / 2,
+                     .align = 128,
+                     .memory = SIZE_MAX / 2};
     tti_device *d = NULL;
     tti_gemm *gemm = NULL;
     tti_model *m = NULL;

@@ -10,9 +10,12 @@ int cmd_verify(int argc, char **argv);
 static const char usage[] =
     "usage: tokentune verify [options] CASE...\n"
     "\n"
-    "Runs parity cases on a device: a model, a batch and a selection, with the loss, the logits, every\n"
-    "gradient and the parameters after three AdamW steps that a reference computed. Each must agree\n"
-    "within the case's tolerances (max |got - want| / max |want|, by tensor). One line a case with the\n"
+    "Runs parity cases on a device: a model, a batch and a selection, with the loss, the logits, "
+    "every\n"
+    "gradient and the parameters after three AdamW steps that a reference computed. Each must "
+    "agree\n"
+    "within the case's tolerances (max |got - want| / max |want|, by tensor). One line a case with "
+    "the\n"
     "worst tensor; gradients that are zero but for rounding are judged as zero.\n"
     "\n"
     "  --device SPEC   see tokentune devices\n"
@@ -37,11 +40,14 @@ static void print_json(const char *name, tt_status s, const tti_verify_result *r
     tti_str t = {0};
     tti_str_puts(&t, "{\"case\": ");
     tti_str_json(&t, name, strlen(name));
-    tti_str_printf(&t, ", \"pass\": %s, \"tensors\": %zu, \"worst\": ", s == TT_OK ? "true" : "false",
+    tti_str_printf(&t,
+                   ", \"pass\": %s, \"tensors\": %zu, \"worst\": ", s == TT_OK ? "true" : "false",
                    r->tensors);
     tti_str_json(&t, r->worst, strlen(r->worst));
-    if (isfinite(r->error)) tti_str_printf(&t, ", \"error\": %.6g", r->error);
-    else tti_str_puts(&t, ", \"error\": null"); /* JSON has no NaN */
+    if (isfinite(r->error))
+        tti_str_printf(&t, ", \"error\": %.6g", r->error);
+    else
+        tti_str_puts(&t, ", \"error\": null"); /* JSON has no NaN */
     tti_str_printf(&t, ", \"tolerance\": %.6g", r->tolerance);
     if (s != TT_OK) {
         tti_str_puts(&t, ", \"message\": ");
@@ -55,11 +61,13 @@ static void print_json(const char *name, tt_status s, const tti_verify_result *r
 static bool run_case(tti_device *d, tti_gemm *gemm, const char *dir, bool json) {
     tti_verify_result r;
     tt_status s = tti_verify(&r, d, gemm, dir);
-    if (json) print_json(base_name(dir), s, &r);
+    if (json)
+        print_json(base_name(dir), s, &r);
     else if (s == TT_OK)
         printf("ok    %-28s %3zu tensors, worst %s: %.2e of %.0e\n", base_name(dir), r.tensors,
                r.worst, r.error, r.tolerance);
-    else printf("FAIL  %-28s %s\n", base_name(dir), tt_error());
+    else
+        printf("FAIL  %-28s %s\n", base_name(dir), tt_error());
     fflush(stdout);
     return s == TT_OK;
 }
@@ -71,21 +79,27 @@ int cmd_verify(int argc, char **argv) {
     optind = 1;
     opterr = 0;
     while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-        if (c == 'd') spec = optarg;
-        else if (c == 'g') force = optarg;
-        else if (c == 'j') json = true;
+        if (c == 'd')
+            spec = optarg;
+        else if (c == 'g')
+            force = optarg;
+        else if (c == 'j')
+            json = true;
         else if (c == 'h') {
             fputs(usage, stdout);
             return 0;
         } else {
-            fprintf(stderr, "tokentune: verify: %s is not an option, or lacks its value; see "
-                            "tokentune verify --help\n", argv[optind - 1]);
+            fprintf(stderr,
+                    "tokentune: verify: %s is not an option, or lacks its value; see "
+                    "tokentune verify --help\n",
+                    argv[optind - 1]);
             return 2;
         }
     }
     if (optind == argc) {
-        fprintf(stderr, "tokentune: verify: expected at least one case folder; see tokentune verify "
-                        "--help\n");
+        fprintf(stderr,
+                "tokentune: verify: expected at least one case folder; see tokentune verify "
+                "--help\n");
         return 2;
     }
     tti_device *d = NULL;
@@ -94,8 +108,10 @@ int cmd_verify(int argc, char **argv) {
     tt_status s = tti_device_open(&d, spec);
     if (s == TT_OK) s = tti_gemm_new(&gemm, d, force);
     for (int i = optind; s == TT_OK && i < argc; i++) failed += !run_case(d, gemm, argv[i], json);
-    if (s != TT_OK) fprintf(stderr, "tokentune: %s\n", tt_error());
-    else if (!json) printf("%zu passed, %zu failed\n", n - failed, failed);
+    if (s != TT_OK)
+        fprintf(stderr, "tokentune: %s\n", tt_error());
+    else if (!json)
+        printf("%zu passed, %zu failed\n", n - failed, failed);
     tti_gemm_free(gemm);
     tti_device_close(d);
     return s != TT_OK || failed ? 1 : 0;

@@ -7,8 +7,21 @@
 #include "host/train/batch.h"
 
 enum {
-    MODEL = 256, BATCH, SEQ, KEEP, METHOD, RANK, TARGETS, DEVICE, GEMM, JSON, REPEAT, MEMORY,
-    MAX_ALLOC, NO_DEVICE, HELP
+    MODEL = 256,
+    BATCH,
+    SEQ,
+    KEEP,
+    METHOD,
+    RANK,
+    TARGETS,
+    DEVICE,
+    GEMM,
+    JSON,
+    REPEAT,
+    MEMORY,
+    MAX_ALLOC,
+    NO_DEVICE,
+    HELP
 };
 
 static const struct option options[] = {{"model", required_argument, NULL, MODEL},
@@ -105,15 +118,18 @@ int tti_shape_args_parse(tti_shape_args *a, int argc, char **argv, const char *u
         }
         const char *name = c == '?' ? argv[optind - 1] : NULL;
         if (name) {
-            fprintf(stderr, "tokentune: %s: %s is not an option, or lacks its value; see tokentune "
-                            "%s --help\n", argv[0], name, argv[0]);
+            fprintf(stderr,
+                    "tokentune: %s: %s is not an option, or lacks its value; see tokentune "
+                    "%s --help\n",
+                    argv[0], name, argv[0]);
             return 2;
         }
         if (!take(a, c, optarg)) {
             const char *what = "?";
             for (const struct option *o = options; o->name; o++)
                 if (o->val == c) what = o->name;
-            fprintf(stderr, "tokentune: %s: --%s %s is not a usable value; see tokentune %s --help\n",
+            fprintf(stderr,
+                    "tokentune: %s: --%s %s is not a usable value; see tokentune %s --help\n",
                     argv[0], what, optarg, argv[0]);
             return 2;
         }

@@ -20,16 +20,17 @@ typedef struct {
     int repeat;
 } tti_shape_args;
 
-#define TTI_SHAPE_HELP                                                                             \
-    "  --model DIR          folder with config.json (weights, where there are any, do not matter)\n" \
-    "  --batch N            sequences a step (8)\n"                                                \
-    "  --seq N              tokens a sequence (256)\n"                                             \
-    "  --keep K             share (0..1] or number of tokens that carry gradient (1)\n"            \
-    "  --method full|lora   what is trained (full)\n"                                              \
-    "  --lora-rank N        rank of the adapters (8)\n"                                            \
-    "  --lora-targets A,B   layers that get one (query,value; DistilBERT: q_lin,v_lin)\n"          \
-    "  --device SPEC        see tokentune devices\n"                                               \
-    "  --gemm NAME          auto, clblast or tile\n"                                               \
+#define TTI_SHAPE_HELP                                                                      \
+    "  --model DIR          folder with config.json (weights, where there are any, do not " \
+    "matter)\n"                                                                             \
+    "  --batch N            sequences a step (8)\n"                                         \
+    "  --seq N              tokens a sequence (256)\n"                                      \
+    "  --keep K             share (0..1] or number of tokens that carry gradient (1)\n"     \
+    "  --method full|lora   what is trained (full)\n"                                       \
+    "  --lora-rank N        rank of the adapters (8)\n"                                     \
+    "  --lora-targets A,B   layers that get one (query,value; DistilBERT: q_lin,v_lin)\n"   \
+    "  --device SPEC        see tokentune devices\n"                                        \
+    "  --gemm NAME          auto, clblast or tile\n"                                        \
     "  --json               one JSON line on standard output\n"
 
 /* Parses argv; prints help or a usage error itself: then *done is true and the return value is the

@@ -11,7 +11,7 @@ static _Thread_local char message[2048] = "no error";
 
 const char *tt_status_text(tt_status s) {
     switch (s) {
-#define TEXT(name, value, text)                                                                    \
+#define TEXT(name, value, text) \
     case TT_##name: return text;
         TT_STATUS_MAP(TEXT)
 #undef TEXT
@@ -150,12 +150,18 @@ void tti_str_json(tti_str *s, const char *z, size_t n) {
     tti_str_putc(s, '"');
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)z[i];
-        if (c == '"' || c == '\\') tti_str_putc(s, '\\'), tti_str_putc(s, (char)c);
-        else if (c == '\n') tti_str_puts(s, "\\n");
-        else if (c == '\r') tti_str_puts(s, "\\r");
-        else if (c == '\t') tti_str_puts(s, "\\t");
-        else if (c < 0x20) tti_str_printf(s, "\\u%04x", c);
-        else tti_str_putc(s, (char)c);
+        if (c == '"' || c == '\\')
+            tti_str_putc(s, '\\'), tti_str_putc(s, (char)c);
+        else if (c == '\n')
+            tti_str_puts(s, "\\n");
+        else if (c == '\r')
+            tti_str_puts(s, "\\r");
+        else if (c == '\t')
+            tti_str_puts(s, "\\t");
+        else if (c < 0x20)
+            tti_str_printf(s, "\\u%04x", c);
+        else
+            tti_str_putc(s, (char)c);
     }
     tti_str_putc(s, '"');
 }
@@ -184,16 +190,18 @@ static void log_line(int level, const char *prefix, const char *fmt, va_list ap)
     if (level > log_level()) return;
     char line[2048];
     vsnprintf(line, sizeof line, fmt, ap);
-    if (sink) sink(sink_ctx, level, line);
-    else fprintf(stderr, "%s%s\n", prefix, line);
+    if (sink)
+        sink(sink_ctx, level, line);
+    else
+        fprintf(stderr, "%s%s\n", prefix, line);
 }
 
-#define LOG_FUNCTION(name, level, prefix)                                                          \
-    void name(const char *fmt, ...) {                                                              \
-        va_list ap;                                                                                \
-        va_start(ap, fmt);                                                                         \
-        log_line(level, prefix, fmt, ap);                                                          \
-        va_end(ap);                                                                                \
+#define LOG_FUNCTION(name, level, prefix) \
+    void name(const char *fmt, ...) {     \
+        va_list ap;                       \
+        va_start(ap, fmt);                \
+        log_line(level, prefix, fmt, ap); \
+        va_end(ap);                       \
     }
 LOG_FUNCTION(tti_info, INFO, "")
 LOG_FUNCTION(tti_warn, WARN, "warning: ")

@@ -19,22 +19,22 @@ tt_status tti_fail(tt_status code, const char *fmt, ...) TT_PRINTF(2, 3);
 tt_status tti_fail_in(tt_status code, const char *fmt, ...) TT_PRINTF(2, 3);
 
 /* Returns early with the status of a failed call. */
-#define TT_TRY(expr)                                                                               \
-    do {                                                                                           \
-        tt_status tt_try_status_ = (expr);                                                         \
-        if (tt_try_status_ != TT_OK) return tt_try_status_;                                        \
+#define TT_TRY(expr)                                        \
+    do {                                                    \
+        tt_status tt_try_status_ = (expr);                  \
+        if (tt_try_status_ != TT_OK) return tt_try_status_; \
     } while (0)
 /* The same inside a function that has a variable `s` and a clean-up label `done`. */
-#define TT_GO(expr)                                                                                \
-    do {                                                                                           \
-        s = (expr);                                                                                \
-        if (s != TT_OK) goto done;                                                                 \
+#define TT_GO(expr)                \
+    do {                           \
+        s = (expr);                \
+        if (s != TT_OK) goto done; \
     } while (0)
 
 /* For our own defects only, never for bad input; stays on in release builds. */
-#define TT_ASSERT(cond)                                                                            \
-    do {                                                                                           \
-        if (!(cond)) tti_assert_failed(#cond, __FILE__, __LINE__);                                 \
+#define TT_ASSERT(cond)                                            \
+    do {                                                           \
+        if (!(cond)) tti_assert_failed(#cond, __FILE__, __LINE__); \
     } while (0)
 _Noreturn void tti_assert_failed(const char *cond, const char *file, int line);
 

@@ -24,8 +24,7 @@ tti_val tti_grad_read(tti_graph *g, tti_val v) {
     for (int i = 0; i < old.nin; i++) in[i] = tti_grad_read(g, old.in[i]);
     tti_val first = tti_emit(g, old.op, in, old.nin, &old.attr);
     if (first == TTI_NONE) return TTI_NONE;
-    for (int i = 0; i < old.nout; i++)
-        g->values[old.out[i]].again = tti_emit_out(g, first, i);
+    for (int i = 0; i < old.nout; i++) g->values[old.out[i]].again = tti_emit_out(g, first, i);
     return g->values[v].again;
 }
 

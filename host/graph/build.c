@@ -41,13 +41,14 @@ size_t tti_shape_bytes(const tti_shape *s, const tti_rows *rows) {
 
 const char *tti_shape_str(const tti_shape *s) {
     static const char *const kind[TTI_ROWS_KINDS] = {
-        "",      "sel",       "rest", "seq",   "seq+1",
-        "blk_sel", "blk_rest", "uniq", "uniq+1", "step_uniq"};
+        "", "sel", "rest", "seq", "seq+1", "blk_sel", "blk_rest", "uniq", "uniq+1", "step_uniq"};
     static _Thread_local char text[4][64];
     static _Thread_local int turn;
     char *t = text[turn++ & 3];
-    if (s->kind == TTI_ROWS_CONST) snprintf(t, sizeof text[0], "[%zu,%zu]", s->n, s->cols);
-    else snprintf(t, sizeof text[0], "[%s,%zu]", kind[s->kind], s->cols);
+    if (s->kind == TTI_ROWS_CONST)
+        snprintf(t, sizeof text[0], "[%zu,%zu]", s->n, s->cols);
+    else
+        snprintf(t, sizeof text[0], "[%s,%zu]", kind[s->kind], s->cols);
     return t;
 }
 
@@ -150,8 +151,8 @@ void tti_out(tti_graph *g, tti_node *n, int i, tti_shape shape) {
     if (i < n->nout && n->out[i] != TTI_NONE) { /* exists: must be what the op makes */
         const tti_shape *have = tti_val_shape(g, n->out[i]);
         if (have->kind != shape.kind || have->cols != shape.cols || have->n != shape.n)
-            tti_graph_fail(g, tti_fail(TT_E_SHAPE, "%s: output is %s, its value is %s",
-                                       n->op->name, tti_shape_str(&shape), tti_shape_str(have)));
+            tti_graph_fail(g, tti_fail(TT_E_SHAPE, "%s: output is %s, its value is %s", n->op->name,
+                                       tti_shape_str(&shape), tti_shape_str(have)));
         return;
     }
     char name[96];

@@ -15,8 +15,8 @@ typedef struct {
 typedef struct {
     tti_exec e; /* first: an exec is one of these */
     const tti_plan *plan;
-    cl_mem *arena;   /* by arena */
-    cl_mem *owned;   /* by value: sub-buffers made here */
+    cl_mem *arena; /* by arena */
+    cl_mem *owned; /* by value: sub-buffers made here */
     cl_mem inputs;
     char *stage[STAGES];
     cl_event staged[STAGES];
@@ -81,10 +81,12 @@ static tt_status make_arenas(exec_full *x) {
     }
     for (size_t v = 0; v < p->g->nvalues; v++) {
         size_t a, offset, bytes;
-        if (!tti_plan_place(p, (tti_val)v, &a, &offset, &bytes)) continue;
+        if (p->root[v] != (tti_val)v || !tti_plan_place(p, (tti_val)v, &a, &offset, &bytes))
+            continue;
         TT_TRY(tti_mem_sub(&x->owned[v], x->e.dev, x->arena[a], offset, bytes));
-        x->e.mem[v] = x->owned[v];
     }
+    /* Values that share memory share its handle: an op sees that it works in place. */
+    for (size_t v = 0; v < p->g->nvalues; v++) x->e.mem[v] = x->owned[p->root[v]];
     x->bytes.kept = p->kept;
     x->bytes.transient -= p->kept;
     x->bytes.arenas = p->narenas;

@@ -21,15 +21,16 @@ typedef int tti_val; /* index of a value in its graph */
 #define TTI_NONE (-1)
 
 typedef enum {
-    TTI_ROWS_CONST, /* shape.n rows */
-    TTI_ROWS_SEL,   /* rows with gradient, all sequences of the batch */
-    TTI_ROWS_REST,  /* rows without */
-    TTI_ROWS_SEQ,   /* sequences */
-    TTI_ROWS_SEQ1,  /* sequences + 1: offsets */
-    TTI_ROWS_BLK_SEL,  /* attention blocks over SEL rows: at most caps.att_rows rows of one sequence */
+    TTI_ROWS_CONST,    /* shape.n rows */
+    TTI_ROWS_SEL,      /* rows with gradient, all sequences of the batch */
+    TTI_ROWS_REST,     /* rows without */
+    TTI_ROWS_SEQ,      /* sequences */
+    TTI_ROWS_SEQ1,     /* sequences + 1: offsets */
+    TTI_ROWS_BLK_SEL,  /* attention blocks over SEL rows: at most caps.att_rows rows of one sequence
+                        */
     TTI_ROWS_BLK_REST, /* the same over REST rows */
-    TTI_ROWS_UNIQ,  /* different token ids among the SEL rows of this batch */
-    TTI_ROWS_UNIQ1, /* + 1 */
+    TTI_ROWS_UNIQ,     /* different token ids among the SEL rows of this batch */
+    TTI_ROWS_UNIQ1,    /* + 1 */
     TTI_ROWS_STEP_UNIQ, /* different token ids among the SEL rows of all batches of the step */
     TTI_ROWS_KINDS
 } tti_rows_kind;
@@ -75,27 +76,27 @@ typedef struct {
     bool needs_grad; /* some trainable parameter reaches it through SEL rows */
     int producer;    /* node index, or -1 */
     tti_val grad;    /* PARAM: its GRAD value, once one exists */
-    bool sparse;     /* PARAM: gradient rows are STEP_UNIQ slots (an embedding used only by lookups) */
-    int input;       /* INPUT: tti_input */
+    bool sparse; /* PARAM: gradient rows are STEP_UNIQ slots (an embedding used only by lookups) */
+    int input;   /* INPUT: tti_input */
 } tti_value;
 
 /* What the host uploads for each batch; all i32 but LABELS of regression (f32 bits). */
 typedef enum {
-    TTI_IN_IDS_SEL,  /* [sel] token ids */
+    TTI_IN_IDS_SEL, /* [sel] token ids */
     TTI_IN_IDS_REST,
-    TTI_IN_POS_SEL,  /* [sel] position in the sequence, 0-based: masks, RoPE, dropout keys */
+    TTI_IN_POS_SEL, /* [sel] position in the sequence, 0-based: masks, RoPE, dropout keys */
     TTI_IN_POS_REST,
     TTI_IN_POSID_SEL, /* [sel] row of the position table (RoBERTa: padding_idx + 1 + position) */
     TTI_IN_POSID_REST,
     TTI_IN_TYPE_SEL, /* [sel] token type */
     TTI_IN_TYPE_REST,
-    TTI_IN_SEQ_SEL,  /* [sel] number of the row's sequence, unique in the step: dropout keys */
+    TTI_IN_SEQ_SEL, /* [sel] number of the row's sequence, unique in the step: dropout keys */
     TTI_IN_SEQ_REST,
-    TTI_IN_OFF_SEL,  /* [seq+1] first SEL row of each sequence, then the count */
+    TTI_IN_OFF_SEL, /* [seq+1] first SEL row of each sequence, then the count */
     TTI_IN_OFF_REST,
-    TTI_IN_BLK_SEL,  /* [blk_sel,4] first row, rows (1..att_rows), sequence in batch, 0 */
+    TTI_IN_BLK_SEL, /* [blk_sel,4] first row, rows (1..att_rows), sequence in batch, 0 */
     TTI_IN_BLK_REST,
-    TTI_IN_LABELS,   /* [seq] class, or f32 target */
+    TTI_IN_LABELS, /* [seq] class, or f32 target */
     /* Gradient of a lookup, as rows sorted by table row: uniq u sums SEL rows
      * perm[start[u] .. start[u+1]) into gradient row dst[u]. Rows that torch's padding_idx leaves
      * without gradient are absent. For ids, for position and type tables. */
@@ -122,8 +123,8 @@ typedef struct {
     float f[TTI_ATTR_F];
 } tti_attr;
 
-/* An op: one const struct in its host file. Everything it reads is an input, everything it writes an
- * output: the planner trusts that. */
+/* An op: one const struct in its host file. Everything it reads is an input, everything it writes
+ * an output: the planner trusts that. */
 typedef struct {
     const char *name; /* also the kernel file cl/<name>.cl of its family, for reports */
     /* Checks the inputs' shapes and declares outputs with tti_out. */
@@ -132,12 +133,13 @@ typedef struct {
      * workspace is needed (n->workspace). */
     tt_status (*prepare)(tti_exec *e, tti_node *n);
     tt_status (*enqueue)(tti_exec *e, const tti_node *n);
-    /* Appends the ops that turn gradients of outputs into gradients of inputs. NULL: none exists. */
+    /* Appends the ops that turn gradients of outputs into gradients of inputs. NULL: none exists.
+     */
     tt_status (*backward)(tti_graph *g, const tti_node *n);
     /* Floating-point operations for given row counts; NULL counts as 0. */
     double (*flops)(const tti_graph *g, const tti_node *n, const tti_rows *rows);
-    /* Optional: takes over the elementwise op `next`, the only user of n's only output (an activation
-     * in a GEMM's epilogue). true: n now computes next's output, next goes away. */
+    /* Optional: takes over the elementwise op `next`, the only user of n's only output (an
+     * activation in a GEMM's epilogue). true: n now computes next's output, next goes away. */
     bool (*absorb)(tti_node *n, const tti_node *next);
 } tti_op;
 
@@ -146,10 +148,11 @@ struct tti_node {
     tti_val in[TTI_MAX_IN], out[TTI_MAX_OUT];
     int nin, nout;
     tti_attr attr;
-    bool recompute; /* cheap: the backward pass computes the outputs again instead of keeping them */
-    bool backward;  /* stands behind the loss */
+    bool
+        recompute; /* cheap: the backward pass computes the outputs again instead of keeping them */
+    bool backward; /* stands behind the loss */
     bool accumulate; /* adds into its GRAD output even in the first batch of a step */
-    int reuse_in;   /* out[0] may take the memory of this input when that input ends here; -1 never */
+    int reuse_in; /* out[0] may take the memory of this input when that input ends here; -1 never */
     tti_gemm_plan gemm;
     size_t workspace;
 };
@@ -227,8 +230,8 @@ struct tti_exec {
     const tti_caps *caps;
     tti_gemm *gemm;
     tti_graph *graph;
-    tti_rows max, rows;  /* planned, and of the batch in hand */
-    cl_mem *mem;         /* by value */
+    tti_rows max, rows; /* planned, and of the batch in hand */
+    cl_mem *mem;        /* by value */
     cl_mem workspace;
     uint32_t seed, step; /* dropout keys */
     unsigned micro;      /* number of this batch within its step: 0 overwrites GRAD values */

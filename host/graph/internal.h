@@ -27,8 +27,9 @@ struct tti_plan {
     const tti_graph *g;
     tti_rows max;
     size_t align, max_alloc;
-    int *first, *last;    /* by value: node indices, -1 when unused */
-    tti_val *root;        /* by value: whose memory it shares */
+    int *first, *last;              /* by value: node indices, -1 when unused */
+    int *end;                       /* by root: the last node that touches its memory */
+    tti_val *root;                  /* by value: whose memory it shares */
     size_t *arena, *offset, *bytes; /* by value */
     size_t *arena_bytes;
     size_t narenas, arenas_cap;

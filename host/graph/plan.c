@@ -40,10 +40,8 @@ static void share(tti_plan *p) {
         for (int k = 0; k < n->nin; k++) uses += n->in[k] == in;
         if (uses == 1 && p->bytes[in] == p->bytes[out]) p->root[out] = p->root[in];
     }
-    for (size_t v = 0; v < g->nvalues; v++) { /* a root lives as long as what it carries */
-        tti_val r = p->root[v];
-        if (p->first[v] >= 0 && p->last[v] > p->last[r]) p->last[r] = p->last[v];
-    }
+    for (size_t v = 0; v < g->nvalues; v++) /* a root's memory lives as long as what it carries */
+        p->end[p->root[v]] = TT_MAX(p->end[p->root[v]], p->last[v]);
 }
 
 static tt_status add_arena(tti_plan *p) {
@@ -59,7 +57,7 @@ static size_t fit(const tti_plan *p, const tti_val *placed, size_t n, size_t a, 
         moved = false;
         for (size_t i = 0; i < n; i++) {
             tti_val w = placed[i];
-            if (p->arena[w] != a || p->first[w] > p->last[v] || p->last[w] < p->first[v]) continue;
+            if (p->arena[w] != a || p->first[w] > p->end[v] || p->end[w] < p->first[v]) continue;
             size_t end = p->offset[w] + p->bytes[w];
             if (p->offset[w] < offset + p->bytes[v] && offset < end) {
                 offset = align_up(end, p->align);
@@ -105,7 +103,7 @@ static void sum_kept(tti_plan *p) {
         if (p->g->nodes[i].backward) behind = (int)i;
     for (size_t v = 0; v < p->g->nvalues; v++)
         if (p->root[v] == (tti_val)v && p->first[v] >= 0 && p->first[v] < behind &&
-            p->last[v] >= behind && p->last[v] < (int)p->g->nnodes)
+            p->end[v] >= behind && p->end[v] < (int)p->g->nnodes)
             p->kept += p->bytes[v];
 }
 
@@ -124,16 +122,18 @@ static tt_status plan_all(tti_plan *p) {
     size_t n = g->nvalues + 1;
     p->first = tti_calloc(n, sizeof *p->first);
     p->last = tti_calloc(n, sizeof *p->last);
+    p->end = tti_calloc(n, sizeof *p->end);
     p->root = tti_calloc(n, sizeof *p->root);
     p->arena = tti_calloc(n, sizeof *p->arena);
     p->offset = tti_calloc(n, sizeof *p->offset);
     p->bytes = tti_calloc(n, sizeof *p->bytes);
     tti_val *order = tti_calloc(n, sizeof *order);
     tt_status s = TT_E_NOMEM;
-    if (!p->first || !p->last || !p->root || !p->arena || !p->offset || !p->bytes || !order)
+    if (!p->first || !p->last || !p->end || !p->root || !p->arena || !p->offset || !p->bytes ||
+        !order)
         goto done;
     for (size_t v = 0; v < g->nvalues; v++) {
-        p->first[v] = p->last[v] = -1;
+        p->first[v] = p->last[v] = p->end[v] = -1;
         p->root[v] = (tti_val)v;
         /* at least a few bytes, so that an empty stream still has a buffer to name */
         p->bytes[v] = TT_MAX(tti_shape_bytes(&g->values[v].v.shape, &p->max), p->align);
@@ -160,8 +160,7 @@ tt_status tti_plan_new(tti_plan **out, tti_graph *g, const tti_rows *max, size_t
     TT_ASSERT(g->finished);
     tti_plan *p = tti_calloc(1, sizeof *p);
     if (!p) return TT_E_NOMEM;
-    *p = (tti_plan){.g = g, .max = *max, .align = align,
-                   .max_alloc = max_alloc / align * align};
+    *p = (tti_plan){.g = g, .max = *max, .align = align, .max_alloc = max_alloc / align * align};
     tt_status s = plan_all(p);
     if (s != TT_OK) {
         tti_plan_free(p);
@@ -175,6 +174,7 @@ void tti_plan_free(tti_plan *p) {
     if (!p) return;
     tti_free(p->first);
     tti_free(p->last);
+    tti_free(p->end);
     tti_free(p->root);
     tti_free(p->arena);
     tti_free(p->offset);
@@ -184,8 +184,8 @@ void tti_plan_free(tti_plan *p) {
 }
 
 tti_plan_bytes tti_plan_get_bytes(const tti_plan *p) {
-    tti_plan_bytes b = {.kept = p->kept, .inputs = p->inputs, .arenas = p->narenas,
-                        .largest = p->inputs};
+    tti_plan_bytes b = {
+        .kept = p->kept, .inputs = p->inputs, .arenas = p->narenas, .largest = p->inputs};
     for (size_t a = 0; a < p->narenas; a++) {
         b.transient += p->arena_bytes[a];
         b.largest = TT_MAX(b.largest, p->arena_bytes[a]);

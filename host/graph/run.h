@@ -9,13 +9,13 @@
  * backward pass; transient: the rest of the arenas. */
 typedef struct {
     size_t kept, transient, inputs, workspace;
-    size_t arenas;      /* number of arena buffers */
-    size_t largest;     /* bytes of the largest single buffer */
+    size_t arenas;  /* number of arena buffers */
+    size_t largest; /* bytes of the largest single buffer */
 } tti_plan_bytes;
 
 typedef struct tti_plan tti_plan;
-/* Places every TEMP value for at most `max` rows: offsets are multiples of align, no arena is larger
- * than max_alloc. Works without a device. A value over max_alloc: TT_E_MEMORY naming it.
+/* Places every TEMP value for at most `max` rows: offsets are multiples of align, no arena is
+ * larger than max_alloc. Works without a device. A value over max_alloc: TT_E_MEMORY naming it.
  * Borrows g. Gives *out. */
 tt_status tti_plan_new(tti_plan **out, tti_graph *g, const tti_rows *max, size_t align,
                        size_t max_alloc);

@@ -60,8 +60,8 @@ static tt_status read_dropouts(tti_model *m) {
     tti_sizes *s = &m->sizes;
     TT_TRY(dropout(m, f->hidden_dropout, m->opts.hidden_dropout, f->hidden_dropout_default,
                    &s->hidden_dropout));
-    TT_TRY(dropout(m, f->attention_dropout, m->opts.attention_dropout,
-                   f->attention_dropout_default, &s->attention_dropout));
+    TT_TRY(dropout(m, f->attention_dropout, m->opts.attention_dropout, f->attention_dropout_default,
+                   &s->attention_dropout));
     double fallback = f->classifier_dropout_default;
     return dropout(m, f->classifier_dropout, m->opts.classifier_dropout,
                    fallback < 0 ? (double)s->hidden_dropout : fallback, &s->classifier_dropout);
@@ -80,8 +80,10 @@ static tt_status refuse_variants(const tti_model *m) {
         bool on;
         TT_TRY(tti_json_bool(at(m), off[i], &on, false));
         if (on)
-            return tti_fail(TT_E_UNSUPPORTED, "%s: %s is true; only plain encoders of type %s are "
-                            "supported", m->config->path, off[i], m->family->model_type);
+            return tti_fail(TT_E_UNSUPPORTED,
+                            "%s: %s is true; only plain encoders of type %s are "
+                            "supported",
+                            m->config->path, off[i], m->family->model_type);
     }
     const cJSON *pruned = tti_json_get(m->config->json, "pruned_heads");
     if (pruned && cJSON_GetArraySize(pruned) > 0)
@@ -99,8 +101,8 @@ static tt_status read_sizes(tti_model *m) {
     TT_TRY(need_int(m, f->heads, &s->heads, 1));
     TT_TRY(need_int(m, f->ffn, &s->ffn, 1));
     if (s->hidden % s->heads)
-        return tti_fail(TT_E_FORMAT, "%s: %s %d is no multiple of %s %d", m->config->path, f->hidden,
-                        s->hidden, f->heads, s->heads);
+        return tti_fail(TT_E_FORMAT, "%s: %s %d is no multiple of %s %d", m->config->path,
+                        f->hidden, s->hidden, f->heads, s->heads);
     int64_t types = 0;
     if (f->type) TT_TRY(tti_json_int_in(at(m), "type_vocab_size", &types, 2, 1, 65536));
     s->types = (int)types;
@@ -110,7 +112,8 @@ static tt_status read_sizes(tti_model *m) {
     TT_TRY(tti_json_float(at(m), "initializer_range", &range, 0.02));
     s->init_range = (float)range;
     if (!(s->eps > 0 && s->eps < 1) || !(range > 0 && range < 100))
-        return tti_fail(TT_E_FORMAT, "%s: layer_norm_eps %g or initializer_range %g is out of range",
+        return tti_fail(TT_E_FORMAT,
+                        "%s: layer_norm_eps %g or initializer_range %g is out of range",
                         m->config->path, eps, range);
     const char *act;
     TT_TRY(tti_json_str(at(m), f->act, &act, "gelu"));
@@ -141,7 +144,8 @@ tt_status tti_model_read_config(tti_model *m) {
     TT_TRY(tti_json_int_in(at(m), "pad_token_id", &pad, m->family->pad_default, -1, s->vocab - 1));
     const bool shift = m->family->pad_shifts_positions;
     if (shift && pad < 0)
-        return tti_fail(TT_E_FORMAT, "%s: pad_token_id: %s counts positions from it; it must be set",
+        return tti_fail(TT_E_FORMAT,
+                        "%s: pad_token_id: %s counts positions from it; it must be set",
                         m->config->path, m->family->model_type);
     int labels = m->opts.num_labels ? m->opts.num_labels : m->config->num_labels;
     if (m->opts.task == TTI_TASK_REGRESS) labels = 1;

@@ -37,8 +37,8 @@ static int leaf(builder *b, const char *module, const char *name) {
 
 static tti_val dense(builder *b, tti_val x, const char *module, tti_val residual) {
     const int w = leaf(b, module, "weight");
-    tti_val y = tti_linear(b->g, x, param(b, w), param(b, leaf(b, module, "bias")), residual, 1.0f,
-                           false);
+    tti_val y =
+        tti_linear(b->g, x, param(b, w), param(b, leaf(b, module, "bias")), residual, 1.0f, false);
     const tti_lora *l = tti_lora_of(b->m, w);
     if (!l) return y;
     float p = b->dropout ? b->m->opts.lora_dropout : 0.0f;
@@ -142,8 +142,10 @@ static tti_val head(builder *b, tti_val x) {
     tti_graph_scope(b->g, "head");
     tti_val y = tti_pool_rows(b->g, x, b->m->info.pooling);
     if (f->head_dropout_first) y = tti_dropout(b->g, y, p, SITE_HEAD_IN);
-    if (f->dense.in_body) tti_body_name(b->m, name, "%s", f->dense.module);
-    else snprintf(name, sizeof name, "%s", f->dense.module);
+    if (f->dense.in_body)
+        tti_body_name(b->m, name, "%s", f->dense.module);
+    else
+        snprintf(name, sizeof name, "%s", f->dense.module);
     y = tti_activation(b->g, dense(b, y, name, TTI_NONE), f->dense.act);
     y = tti_dropout(b->g, y, p, SITE_HEAD_OUT);
     return dense(b, y, f->classifier, TTI_NONE);

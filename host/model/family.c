@@ -4,24 +4,24 @@
 
 #include <string.h>
 
-#define BERT_BODY                                                                                  \
-    .hidden = "hidden_size", .layers = "num_hidden_layers", .heads = "num_attention_heads",        \
-    .ffn = "intermediate_size", .act = "hidden_act", .hidden_dropout = "hidden_dropout_prob",      \
-    .attention_dropout = "attention_probs_dropout_prob",                                           \
-    .classifier_dropout = "classifier_dropout", .hidden_dropout_default = 0.1,                     \
-    .attention_dropout_default = 0.1, .classifier_dropout_default = -1,                            \
-    .word = "embeddings.word_embeddings", .position = "embeddings.position_embeddings",            \
-    .type = "embeddings.token_type_embeddings", .embed_norm = "embeddings.LayerNorm",              \
-    .block = "encoder.layer.%d.", .q = "attention.self.query", .k = "attention.self.key",          \
-    .v = "attention.self.value", .o = "attention.output.dense",                                    \
-    .norm1 = "attention.output.LayerNorm", .up = "intermediate.dense", .down = "output.dense",     \
-    .norm2 = "output.LayerNorm", .attention_out_dropout = true, .eps_default = 1e-12,              \
+#define BERT_BODY                                                                              \
+    .hidden = "hidden_size", .layers = "num_hidden_layers", .heads = "num_attention_heads",    \
+    .ffn = "intermediate_size", .act = "hidden_act", .hidden_dropout = "hidden_dropout_prob",  \
+    .attention_dropout = "attention_probs_dropout_prob",                                       \
+    .classifier_dropout = "classifier_dropout", .hidden_dropout_default = 0.1,                 \
+    .attention_dropout_default = 0.1, .classifier_dropout_default = -1,                        \
+    .word = "embeddings.word_embeddings", .position = "embeddings.position_embeddings",        \
+    .type = "embeddings.token_type_embeddings", .embed_norm = "embeddings.LayerNorm",          \
+    .block = "encoder.layer.%d.", .q = "attention.self.query", .k = "attention.self.key",      \
+    .v = "attention.self.value", .o = "attention.output.dense",                                \
+    .norm1 = "attention.output.LayerNorm", .up = "intermediate.dense", .down = "output.dense", \
+    .norm2 = "output.LayerNorm", .attention_out_dropout = true, .eps_default = 1e-12,          \
     .eps_in_config = true
 
-#define ROBERTA_BODY                                                                               \
-    BERT_BODY, .prefix = "roberta.", .dense = {"classifier.dense", false, TTI_ACT_TANH},           \
-               .head_dropout_first = true, .classifier = "classifier.out_proj",                    \
-               .modules_to_save = {"classifier", "score"}, .pad_default = 1,                       \
+#define ROBERTA_BODY                                                                     \
+    BERT_BODY, .prefix = "roberta.", .dense = {"classifier.dense", false, TTI_ACT_TANH}, \
+               .head_dropout_first = true, .classifier = "classifier.out_proj",          \
+               .modules_to_save = {"classifier", "score"}, .pad_default = 1,             \
                .pad_shifts_positions = true
 
 static const tti_family families[] = {
@@ -36,9 +36,7 @@ static const tti_family families[] = {
     {.model_type = "xlm-roberta",
      .architecture = "XLMRobertaForSequenceClassification",
      ROBERTA_BODY},
-    {.model_type = "camembert",
-     .architecture = "CamembertForSequenceClassification",
-     ROBERTA_BODY},
+    {.model_type = "camembert", .architecture = "CamembertForSequenceClassification", ROBERTA_BODY},
     {.model_type = "distilbert",
      .architecture = "DistilBertForSequenceClassification",
      .prefix = "distilbert.",

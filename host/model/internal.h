@@ -11,7 +11,7 @@
 /* One dense layer of a head: modules named from the root of the model. */
 typedef struct {
     const char *module;
-    bool in_body;    /* named below the body's prefix (BERT's pooler) */
+    bool in_body; /* named below the body's prefix (BERT's pooler) */
     tti_act act;
 } tti_head_layer;
 
@@ -50,9 +50,9 @@ typedef struct {
 } tti_sizes;
 
 typedef struct {
-    int base;      /* parameter index of the module's weight */
-    int a, b;      /* of lora_A, lora_B */
-    float scale;   /* alpha / rank, or alpha / sqrt(rank) */
+    int base;    /* parameter index of the module's weight */
+    int a, b;    /* of lora_A, lora_B */
+    float scale; /* alpha / rank, or alpha / sqrt(rank) */
 } tti_lora;
 
 struct tti_model {
@@ -79,7 +79,7 @@ struct tti_model {
 tt_status tti_model_read_config(tti_model *m);
 
 /* ---- params.c ---- */
-tt_status tti_model_declare(tti_model *m); /* every parameter, in order */
+tt_status tti_model_declare(tti_model *m);                 /* every parameter, in order */
 int tti_model_index(const tti_model *m, const char *name); /* -1 when there is none */
 tt_status tti_model_add_param(tti_model *m, const char *name, size_t rows, size_t cols, bool vector,
                               bool trainable); /* frozen models train nothing all the same */

@@ -31,7 +31,8 @@ static bool module_of(const tti_model *m, size_t i, char out[192]) {
 
 static tt_status describe(tti_model *m) {
     const tti_model_opts *o = &m->opts;
-    if (o->adapter) TT_TRY(tti_peft_read(&m->peft, o->adapter));
+    if (o->adapter)
+        TT_TRY(tti_peft_read(&m->peft, o->adapter));
     else {
         if (o->lora_rank < 1)
             return tti_fail(TT_E_ARG, "lora rank %d: expected 1 or more", o->lora_rank);
@@ -80,8 +81,8 @@ static tt_status adapt(tti_model *m, size_t i, const char *module) {
     TT_TRY(TTI_GROW(m->loras, m->loras_cap, m->nloras + 1));
     tti_lora *l = &m->loras[m->nloras++];
     const size_t in = m->params[i].cols, out = m->params[i].rows;
-    *l = (tti_lora){.base = (int)i, .a = (int)m->nparams, .b = (int)m->nparams + 1,
-                    .scale = (float)scale};
+    *l = (tti_lora){
+        .base = (int)i, .a = (int)m->nparams, .b = (int)m->nparams + 1, .scale = (float)scale};
     snprintf(name, sizeof name, "%s.lora_A.weight", module);
     TT_TRY(tti_model_add_param(m, name, (size_t)rank, in, false, true));
     snprintf(name, sizeof name, "%s.lora_B.weight", module);
@@ -103,9 +104,11 @@ tt_status tti_lora_declare(tti_model *m) {
         if (match && !saved) TT_TRY(adapt(m, i, module));
     }
     if (!m->nloras)
-        return tti_fail(TT_E_ARG, "lora targets match no linear layer of %s; its layers end in %s, "
-                        "%s, %s, %s, %s, %s", m->family->model_type, m->family->q, m->family->k,
-                        m->family->v, m->family->o, m->family->up, m->family->down);
+        return tti_fail(TT_E_ARG,
+                        "lora targets match no linear layer of %s; its layers end in %s, "
+                        "%s, %s, %s, %s, %s",
+                        m->family->model_type, m->family->q, m->family->k, m->family->v,
+                        m->family->o, m->family->up, m->family->down);
     return TT_OK;
 }
 
@@ -134,8 +137,11 @@ static tt_status load_from(tti_model *m, const tti_st *st) {
         if (!stored) continue;
         tti_model_file_name(m, &m->params[i], name);
         const tti_st_tensor *t = tti_st_find(st, name);
-        if (!t) return tti_fail(TT_E_FORMAT, "%s: the adapter has no tensor %s; it belongs to "
-                                "another model or other targets", m->opts.adapter, name);
+        if (!t)
+            return tti_fail(TT_E_FORMAT,
+                            "%s: the adapter has no tensor %s; it belongs to "
+                            "another model or other targets",
+                            m->opts.adapter, name);
         TT_TRY(tti_model_take(m, i, t));
         m->fresh[i] = 0;
         used++;

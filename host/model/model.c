@@ -40,8 +40,10 @@ tt_status tti_model_load(tti_model **out, tti_device *d, const char *dir,
     m->max_alloc = m->max_alloc / m->align * m->align;
     m->dir = tti_strdup(dir);
     tt_status s = m->dir ? load(m) : TT_E_NOMEM;
-    if (s == TT_OK) *out = m;
-    else tti_model_free(m);
+    if (s == TT_OK)
+        *out = m;
+    else
+        tti_model_free(m);
     return s;
 }
 
@@ -114,14 +116,14 @@ static tt_status write_config(tti_model *m, const char *dir, const char *const *
     if (mean) tti_warn("the model was trained with mean pooling; transformers reads position 0");
     TT_GO(tti_json_set(extra, "tokentune_pooling",
                        mean ? cJSON_CreateString("mean") : cJSON_CreateNull()));
-    const tti_hf_config_edit edit = {
-        .architecture = m->info.architecture,
-        .problem_type =
-            m->opts.task == TTI_TASK_REGRESS ? "regression" : "single_label_classification",
-        .dtype = "float32",
-        .num_labels = m->info.num_labels,
-        .labels = n == m->info.num_labels ? labels : NULL,
-        .extra = extra};
+    const tti_hf_config_edit edit = {.architecture = m->info.architecture,
+                                     .problem_type = m->opts.task == TTI_TASK_REGRESS
+                                                         ? "regression"
+                                                         : "single_label_classification",
+                                     .dtype = "float32",
+                                     .num_labels = m->info.num_labels,
+                                     .labels = n == m->info.num_labels ? labels : NULL,
+                                     .extra = extra};
     s = tti_hf_config_write(m->config->json, &edit, path);
 done:
     cJSON_Delete(extra);

@@ -14,9 +14,9 @@ typedef enum { TTI_METHOD_FULL, TTI_METHOD_LORA } tti_method;
 
 typedef struct {
     tti_task task;
-    int num_labels;   /* 0: as config.json says */
-    int pooling;      /* tti_pool, or -1: as config.json says (tokentune_pooling), else first */
-    uint32_t seed;    /* of fresh heads, adapters, random weights */
+    int num_labels; /* 0: as config.json says */
+    int pooling;    /* tti_pool, or -1: as config.json says (tokentune_pooling), else first */
+    uint32_t seed;  /* of fresh heads, adapters, random weights */
     tti_method method;
     int lora_rank;
     float lora_alpha, lora_dropout;
@@ -35,11 +35,11 @@ tti_model_opts tti_model_defaults(void);
 typedef struct {
     const char *name; /* as the checkpoint names it; adapters: <module>.lora_A.weight */
     size_t rows, cols;
-    bool vector;      /* rank 1 in files */
+    bool vector; /* rank 1 in files */
     bool trainable, sparse, decay;
-    size_t offset;    /* bytes, in the weights arena `arena` */
+    size_t offset; /* bytes, in the weights arena `arena` */
     size_t arena;
-    cl_mem p, g;      /* sub-buffers; g NULL until tti_model_alloc_gradients, or frozen */
+    cl_mem p, g; /* sub-buffers; g NULL until tti_model_alloc_gradients, or frozen */
 } tti_param;
 
 typedef struct {
@@ -75,8 +75,8 @@ tt_status tti_model_write(tti_model *m, const tti_param *p, const float *src);
 
 /* Flat arenas of trained dense parameters: gradients and optimizer states use the same layout. */
 typedef struct {
-    cl_mem p, g;     /* whole buffers; g NULL until tti_model_alloc_gradients */
-    size_t count;    /* floats, padding included */
+    cl_mem p, g;        /* whole buffers; g NULL until tti_model_alloc_gradients */
+    size_t count;       /* floats, padding included */
     size_t decay_count; /* the first so many floats get weight decay, the others none */
 } tti_arena;
 size_t tti_model_narenas(const tti_model *m);

@@ -57,8 +57,8 @@ static tt_status add_block(tti_model *m, int layer) {
     const struct {
         const char *module;
         int in, out;
-    } part[] = {{f->q, d, d}, {f->k, d, d}, {f->v, d, d}, {f->o, d, d}, {f->norm1, 0, 0},
-                {f->up, d, h}, {f->down, h, d}, {f->norm2, 0, 0}};
+    } part[] = {{f->q, d, d},     {f->k, d, d},  {f->v, d, d},    {f->o, d, d},
+                {f->norm1, 0, 0}, {f->up, d, h}, {f->down, h, d}, {f->norm2, 0, 0}};
     for (size_t i = 0; i < TT_COUNT(part); i++) {
         char where[96];
         int n = snprintf(where, sizeof where, f->block, layer);
@@ -88,8 +88,10 @@ tt_status tti_model_declare(tti_model *m) {
     tti_body_name(m, name, "%s", f->embed_norm);
     TT_TRY(add_norm(m, name));
     for (int i = 0; i < s->layers; i++) TT_TRY(add_block(m, i));
-    if (f->dense.in_body) tti_body_name(m, name, "%s", f->dense.module);
-    else snprintf(name, sizeof name, "%s", f->dense.module);
+    if (f->dense.in_body)
+        tti_body_name(m, name, "%s", f->dense.module);
+    else
+        snprintf(name, sizeof name, "%s", f->dense.module);
     TT_TRY(add_dense(m, name, s->hidden, s->hidden));
     return add_dense(m, f->classifier, s->hidden, m->info.num_labels);
 }

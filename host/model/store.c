@@ -52,7 +52,8 @@ tt_status tti_model_allocate(tti_model *m) {
                            TTI_MEM_WEIGHTS, true));
     for (size_t i = 0; i < m->nparams; i++) {
         tti_param *p = &m->params[i];
-        if (p->sparse) TT_TRY(tti_mem_new(&p->p, m->dev, param_bytes(p), TTI_MEM_WEIGHTS, false));
+        if (p->sparse)
+            TT_TRY(tti_mem_new(&p->p, m->dev, param_bytes(p), TTI_MEM_WEIGHTS, false));
         else
             TT_TRY(tti_mem_sub(&p->p, m->dev, m->arenas[p->arena].p, p->offset, param_bytes(p)));
     }
@@ -79,8 +80,10 @@ tt_status tti_model_alloc_gradients(tti_model *m, size_t step_uniq) {
 void tti_model_free_gradients(tti_model *m) {
     for (size_t i = 0; i < m->nparams; i++) {
         tti_param *p = &m->params[i];
-        if (p->sparse) tti_mem_free(m->dev, p->g);
-        else tti_mem_release(p->g);
+        if (p->sparse)
+            tti_mem_free(m->dev, p->g);
+        else
+            tti_mem_release(p->g);
         p->g = NULL;
     }
     for (size_t a = 0; a < m->narenas; a++) {
@@ -94,8 +97,10 @@ void tti_model_release(tti_model *m) {
     tti_model_free_gradients(m);
     for (size_t i = 0; i < m->nparams; i++) {
         tti_param *p = &m->params[i];
-        if (p->sparse) tti_mem_free(m->dev, p->p);
-        else tti_mem_release(p->p);
+        if (p->sparse)
+            tti_mem_free(m->dev, p->p);
+        else
+            tti_mem_release(p->p);
     }
     for (size_t a = 0; a < m->nall; a++) tti_mem_free(m->dev, m->arenas[a].p);
 }
@@ -115,8 +120,7 @@ size_t tti_model_gradient_bytes(const tti_model *m, size_t step_uniq) {
     size_t sum = 0;
     for (size_t a = 0; a < m->narenas; a++) sum += m->arenas[a].count * sizeof(float);
     for (size_t i = 0; i < m->nparams; i++)
-        if (m->params[i].sparse)
-            sum += TT_MAX(step_uniq, 1) * m->params[i].cols * sizeof(float);
+        if (m->params[i].sparse) sum += TT_MAX(step_uniq, 1) * m->params[i].cols * sizeof(float);
     return sum;
 }
 

@@ -29,8 +29,8 @@ static void draw_normal(float *dst, size_t n, uint32_t seed, uint32_t key, float
 
 static void draw_uniform(float *dst, size_t n, uint32_t seed, uint32_t key, float bound) {
     for (size_t i = 0; i < n; i++) {
-        tti_philox_out r = tti_philox((uint32_t)i, (uint32_t)((uint64_t)i >> 32), key,
-                                      TTI_STREAM_INIT, seed, 1);
+        tti_philox_out r =
+            tti_philox((uint32_t)i, (uint32_t)((uint64_t)i >> 32), key, TTI_STREAM_INIT, seed, 1);
         dst[i] = bound * (2.0f * tti_unit(r.v[0]) - 1.0f);
     }
 }
@@ -55,7 +55,8 @@ static void draw(const tti_model *m, const tti_param *p, float *dst) {
     memset(dst, 0, n * sizeof *dst);
     if (strstr(p->name, ".lora_A.")) /* as PEFT: kaiming uniform with a = sqrt(5) */
         draw_uniform(dst, n, m->opts.seed, key, 1.0f / sqrtf((float)p->cols));
-    else if (strstr(p->name, ".lora_B.")) return;
+    else if (strstr(p->name, ".lora_B."))
+        return;
     else if (p->vector) { /* biases 0, norms 1 */
         for (size_t i = 0; i < n && ends_with(p->name, "weight"); i++) dst[i] = 1.0f;
     } else if (m->sizes.sinusoidal && strstr(p->name, m->family->position))
@@ -87,11 +88,15 @@ static bool shape_fits(const tti_param *p, const tti_st_tensor *t) {
 tt_status tti_model_take(tti_model *m, size_t i, const tti_st_tensor *t) {
     const tti_param *p = &m->params[i];
     char shape[200], asked[64];
-    if (p->vector) snprintf(asked, sizeof asked, "[%zu]", p->cols);
-    else snprintf(asked, sizeof asked, "[%zu, %zu]", p->rows, p->cols);
+    if (p->vector)
+        snprintf(asked, sizeof asked, "[%zu]", p->cols);
+    else
+        snprintf(asked, sizeof asked, "[%zu, %zu]", p->rows, p->cols);
     if (!shape_fits(p, t))
-        return tti_fail(TT_E_SHAPE, "%s: %s is %s, config.json asks for %s; the two files belong to "
-                        "different models", t->file, t->name, tti_st_shape_text(t, shape), asked);
+        return tti_fail(TT_E_SHAPE,
+                        "%s: %s is %s, config.json asks for %s; the two files belong to "
+                        "different models",
+                        t->file, t->name, tti_st_shape_text(t, shape), asked);
     if (!m->dev) return TT_OK;
     const size_t n = count_of(p);
     float *values = tti_malloc(n * sizeof *values);
@@ -132,8 +137,10 @@ static const tti_st_tensor *find(const tti_model *m, const tti_st *st, const cha
 static bool in_head(const tti_model *m, const char *name) {
     const tti_family *f = m->family;
     char dense[192];
-    if (f->dense.in_body) tti_body_name(m, dense, "%s", f->dense.module);
-    else snprintf(dense, sizeof dense, "%s", f->dense.module);
+    if (f->dense.in_body)
+        tti_body_name(m, dense, "%s", f->dense.module);
+    else
+        snprintf(dense, sizeof dense, "%s", f->dense.module);
     return !strncmp(name, dense, strlen(dense)) ||
            !strncmp(name, f->classifier, strlen(f->classifier));
 }

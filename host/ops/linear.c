@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /* linear.c - y = alpha x w^T (+ b) (+ residual), and its gradients, all by the GEMM service:
- *   dx = alpha dy w (+ what has arrived at x already)     dw = alpha dy^T x     db = column sums of dy
- * w is [out,in], or [in,out] where attr.i[TRANSPOSED]. */
+ *   dx = alpha dy w (+ what has arrived at x already)     dw = alpha dy^T x     db = column sums of
+ * dy w is [out,in], or [in,out] where attr.i[TRANSPOSED]. */
 #include "host/ops/ops.h"
 
 #include <string.h>
 
-enum { X, W, B, RESIDUAL };      /* inputs of the forward op */
-enum { DY, OTHER, ARRIVED };     /* inputs of the gradient ops; OTHER: w for dx, x for dw */
-enum { TRANSPOSED, ACT };        /* attr.i */
-enum { ALPHA };                  /* attr.f */
+enum { X, W, B, RESIDUAL };  /* inputs of the forward op */
+enum { DY, OTHER, ARRIVED }; /* inputs of the gradient ops; OTHER: w for dx, x for dw */
+enum { TRANSPOSED, ACT };    /* attr.i */
+enum { ALPHA };              /* attr.f */
 
 static tt_status shape_forward(tti_graph *g, tti_node *n) {
     const tti_shape x = *tti_val_shape(g, n->in[X]), w = *tti_val_shape(g, n->in[W]);
@@ -132,7 +132,8 @@ static tt_status backward(tti_graph *g, const tti_node *n) {
         tti_val in[] = {dy, tti_grad_read(g, n->in[X])};
         tti_grad_emit_param(g, n->in[W], &op_dw, in, 2, &n->attr);
     }
-    if (tti_grad_wanted(g, n->in[B])) tti_grad_emit_param(g, n->in[B], &tti_op_colsum, &dy, 1, NULL);
+    if (tti_grad_wanted(g, n->in[B]))
+        tti_grad_emit_param(g, n->in[B], &tti_op_colsum, &dy, 1, NULL);
     if (tti_grad_wanted(g, n->in[X])) {
         tti_val in[] = {dy, n->in[W], tti_grad_of(g, n->in[X])};
         tti_grad_set(g, n->in[X], tti_emit(g, &op_dx, in, 3, &n->attr));

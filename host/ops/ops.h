@@ -20,20 +20,21 @@ tti_val tti_layernorm(tti_graph *g, tti_val x, tti_val w, tti_val b, float eps);
 
 tti_val tti_activation(tti_graph *g, tti_val x, tti_act act);
 
-/* y = x * keep / (1 - p); keep is drawn by Philox from (site, sequence, position, column), so that it
- * does not depend on the batch, the stream or the device. p = 0 returns x itself. x is a value of
- * SEL, REST or SEQ rows (SEQ: sequence number = that of the sequence's first SEL row, position 0).
- * site: the same number for both streams. */
+/* y = x * keep / (1 - p); keep is drawn by Philox from (site, sequence, position, column), so that
+ * it does not depend on the batch, the stream or the device. p = 0 returns x itself. x is a value
+ * of SEL, REST or SEQ rows (SEQ: sequence number = that of the sequence's first SEL row, position
+ * 0). site: the same number for both streams. */
 tti_val tti_dropout(tti_graph *g, tti_val x, float p, int site);
 
 typedef struct {
     int heads, kv_heads, head_dim;
-    float scale;     /* of the scores, usually 1/sqrt(head_dim) */
-    bool causal;     /* key position <= query position */
-    int window;      /* 0 none; else query position - key position < window */
-    float dropout;   /* of the probabilities */
+    float scale;   /* of the scores, usually 1/sqrt(head_dim) */
+    bool causal;   /* key position <= query position */
+    int window;    /* 0 none; else query position - key position < window */
+    float dropout; /* of the probabilities */
     int site;
     bool query_rest; /* q are REST rows, not SEL rows */
+    float softcap;   /* 0 none; else a score x becomes softcap * tanh(x / softcap) */
 } tti_attention_opts;
 /* o[q rows, heads*head_dim]; q [rows, heads*head_dim], keys and values [rows, kv_heads*head_dim] of
  * both streams; k_rest/v_rest TTI_NONE where every row is selected. Output 1 is lse [rows, heads].

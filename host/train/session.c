@@ -46,8 +46,8 @@ static tt_status build_graph(tti_session *s) {
 
 static void describe_optimizer(tti_session *s) {
     const tti_session_opts *o = &s->opts;
-    s->optimizer_opts = (tti_optimizer_opts){o->beta1, o->beta2, o->eps, o->weight_decay,
-                                             o->max_grad_norm, 0};
+    s->optimizer_opts =
+        (tti_optimizer_opts){o->beta1, o->beta2, o->eps, o->weight_decay, o->max_grad_norm, 0};
     for (size_t i = 0; i < tti_model_narenas(s->model); i++) {
         const tti_arena *a = tti_model_arena(s->model, i);
         s->arenas[i] = (tti_optimizer_arena){a->p, a->g, a->count, a->decay_count};
@@ -80,8 +80,7 @@ static tt_status make_plan(tti_session *s, const tti_caps *caps) {
     if (s->opts.training) {
         s->arenas = tti_calloc(tti_model_narenas(s->model) + 1, sizeof *s->arenas);
         if (!s->arenas) return TT_E_NOMEM;
-        p->gradients +=
-            tti_model_gradient_bytes(s->model, s->opts.max.n[TTI_ROWS_STEP_UNIQ]);
+        p->gradients += tti_model_gradient_bytes(s->model, s->opts.max.n[TTI_ROWS_STEP_UNIQ]);
         describe_optimizer(s);
         p->optimizer = tti_optimizer_bytes(&s->optimizer_opts, s->arenas,
                                            tti_model_narenas(s->model), s->sparse, s->nsparse);
@@ -170,8 +169,10 @@ tt_status tti_session_new(tti_session **out, tti_device *d, tti_gemm *gemm, tti_
     s->opts = *o;
     tt_status st = make_plan(s, tti_device_caps(d));
     if (st == TT_OK) st = allocate(s);
-    if (st == TT_OK) *out = s;
-    else tti_session_free(s);
+    if (st == TT_OK)
+        *out = s;
+    else
+        tti_session_free(s);
     return st;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* session.h - a model made ready to run on a device: graph, plan, executor and, for training, gradients
- * and optimizer. Everything is allocated here; nothing is allocated later. */
+/* session.h - a model made ready to run on a device: graph, plan, executor and, for training,
+ * gradients and optimizer. Everything is allocated here; nothing is allocated later. */
 #ifndef TT_HOST_TRAIN_SESSION_H
 #define TT_HOST_TRAIN_SESSION_H
 
@@ -8,11 +8,11 @@
 #include "host/train/optimizer.h"
 
 typedef struct {
-    bool training;   /* gradients and updates; else forward only */
-    bool dropout;    /* with training */
-    bool loss;       /* labels are fed; implied by training */
-    tti_rows max;    /* planned row counts; REST 0: every row is selected */
-    uint32_t seed;   /* of dropout */
+    bool training; /* gradients and updates; else forward only */
+    bool dropout;  /* with training */
+    bool loss;     /* labels are fed; implied by training */
+    tti_rows max;  /* planned row counts; REST 0: every row is selected */
+    uint32_t seed; /* of dropout */
     float beta1, beta2, eps, weight_decay, max_grad_norm; /* max_grad_norm 0: no clipping */
 } tti_session_opts;
 tti_session_opts tti_session_defaults(void);

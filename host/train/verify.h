@@ -9,15 +9,15 @@
 #include "host/train/session.h"
 
 typedef struct {
-    char worst[224]; /* tensor with the largest error relative to its tolerance */
+    char worst[224];         /* tensor with the largest error relative to its tolerance */
     double error, tolerance; /* its max |got - want| / max |want| */
-    size_t tensors;  /* compared */
-    size_t noise;    /* of these, gradients that are zero but for rounding, judged as zero */
+    size_t tensors;          /* compared */
+    size_t noise; /* of these, gradients that are zero but for rounding, judged as zero */
 } tti_verify_result;
 
 /* Runs the case in dir. TT_OK: every tensor is within its tolerance. TT_E_MISMATCH: some is not, or
- * is missing (the message names it; *out is filled in where a comparison was made). Others: the case
- * cannot be run. */
+ * is missing (the message names it; *out is filled in where a comparison was made). Others: the
+ * case cannot be run. */
 tt_status tti_verify(tti_verify_result *out, tti_device *d, tti_gemm *gemm, const char *dir);
 
 #endif

@@ -83,7 +83,8 @@ static tt_status read_task(tti_case *c) {
         const char *colon = strchr(task, ':');
         c->opts.task = TTI_TASK_CLASSIFY;
         c->opts.num_labels = colon ? (int)strtol(colon + 1, NULL, 10) : 0;
-    } else if (!strcmp(task, "regress")) c->opts.task = TTI_TASK_REGRESS;
+    } else if (!strcmp(task, "regress"))
+        c->opts.task = TTI_TASK_REGRESS;
     else
         return tti_fail(TT_E_UNSUPPORTED,
                         "%s: task \"%s\" is not supported; classify:N and regress are", c->path,

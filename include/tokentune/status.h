@@ -17,21 +17,21 @@ extern "C" {
 #endif
 
 /* X(name, value, text) */
-#define TT_STATUS_MAP(X)                                                                           \
-    X(OK, 0, "ok")                                                                                 \
-    X(E_ARG, -1, "invalid argument")                                                               \
-    X(E_IO, -2, "file or system error")                                                            \
-    X(E_FORMAT, -3, "malformed input")                                                             \
-    X(E_SHAPE, -4, "shapes do not fit")                                                            \
-    X(E_UNSUPPORTED, -5, "not supported")                                                          \
-    X(E_NOMEM, -6, "out of host memory")                                                           \
-    X(E_MEMORY, -7, "not enough device memory")                                                    \
-    X(E_DEVICE, -8, "no usable device or OpenCL failure")                                          \
-    X(E_BUILD, -9, "kernel does not build")                                                        \
-    X(E_DATA, -10, "unusable data")                                                                \
-    X(E_NUMERIC, -11, "not a finite number")                                                       \
-    X(E_INTERRUPTED, -12, "interrupted")                                                           \
-    X(E_MISMATCH, -13, "results differ from what is expected")                                     \
+#define TT_STATUS_MAP(X)                                       \
+    X(OK, 0, "ok")                                             \
+    X(E_ARG, -1, "invalid argument")                           \
+    X(E_IO, -2, "file or system error")                        \
+    X(E_FORMAT, -3, "malformed input")                         \
+    X(E_SHAPE, -4, "shapes do not fit")                        \
+    X(E_UNSUPPORTED, -5, "not supported")                      \
+    X(E_NOMEM, -6, "out of host memory")                       \
+    X(E_MEMORY, -7, "not enough device memory")                \
+    X(E_DEVICE, -8, "no usable device or OpenCL failure")      \
+    X(E_BUILD, -9, "kernel does not build")                    \
+    X(E_DATA, -10, "unusable data")                            \
+    X(E_NUMERIC, -11, "not a finite number")                   \
+    X(E_INTERRUPTED, -12, "interrupted")                       \
+    X(E_MISMATCH, -13, "results differ from what is expected") \
     X(E_INTERNAL, -14, "defect in tokentune")
 
 typedef enum tt_status {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The planner against what it promises, on random graphs: no two values that live at the same time
- * share a byte, everything is aligned and inside its arena; and graph building, without a device. */
+ * share a byte, everything is aligned and inside its arena; and graph building, without a device.
+ */
 #include <criterion/criterion.h>
 #include <string.h>
 #include "host/core/philox.h"
@@ -127,8 +128,8 @@ Test(graph, what_nobody_reads_is_removed) {
 /* Ops built without gradient appear in no gradient; cheap ops are computed again, not kept. */
 Test(graph, regions) {
     tti_graph *g = tti_graph_new();
-    tti_val w = tti_graph_param(g, "w", 8, 8, true), loss = tti_graph_accumulator(
-        g, "loss", tti_shape_const(1, 1));
+    tti_val w = tti_graph_param(g, "w", 8, 8, true),
+            loss = tti_graph_accumulator(g, "loss", tti_shape_const(1, 1));
     tti_val x = tti_embed(g, tti_graph_param(g, "e", 9, 8, true), TTI_IN_IDS_SEL, TTI_NONE);
     tti_graph_no_grad(g, true);
     tti_val frozen = tti_linear(g, x, w, TTI_NONE, TTI_NONE, 1, false);
