@@ -165,8 +165,9 @@ static void value_text(tti_str *out, const tti_config *c, const tti_key *k) {
     }
 }
 
-void tti_config_text(tti_str *out, const tti_config *c) {
+void tti_config_text(tti_str *out, const tti_config *c, bool only_result) {
     for (size_t i = 0; i < tti_keys_n; i++) {
+        if (only_result && !(tti_keys[i].flags & TTI_KEY_RESULT)) continue;
         tti_str_printf(out, "%s=", tti_keys[i].key);
         value_text(out, c, &tti_keys[i]);
         tti_str_putc(out, '\n');

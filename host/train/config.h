@@ -78,9 +78,9 @@ void tti_config_free(tti_config *c);
 /* Appends every key with its type, default and meaning, by section. */
 void tti_config_help(tti_str *out);
 
-/* Appends the whole description, one "key=value" line for each key; the same text for the same
- * description. */
-void tti_config_text(tti_str *out, const tti_config *c);
+/* Appends the description, one "key=value" line for each key (or only for those that change the
+ * result of a run); the same text for the same description. */
+void tti_config_text(tti_str *out, const tti_config *c, bool only_result);
 /* Whether a run described by `text` (of tti_config_text) may go on as c: TT_E_ARG names the first
  * key that differs and changes the result. */
 tt_status tti_config_same_run(const tti_config *c, const char *text);

@@ -323,6 +323,18 @@ tt_status tti_optimizer_stats(tti_optimizer *o, float *norm, bool *finite) {
     return TT_OK;
 }
 
+tt_status tti_optimizer_skipped(tti_optimizer *o, uint32_t from, uint32_t to, uint32_t *step) {
+    float(*ring)[4] = tti_malloc(STEPS * sizeof *ring);
+    if (!ring) return TT_E_NOMEM;
+    tt_status s = tti_mem_read(o->d, o->ring, 0, ring, STEPS * sizeof *ring);
+    if (to - from >= STEPS) from = to - STEPS + 1;
+    *step = 0;
+    for (uint32_t i = from; i <= to && *step == 0; i++)
+        if (ring[i % STEPS][3] == 0.0f) *step = i;
+    tti_free(ring);
+    return s;
+}
+
 static tt_status moment(cl_mem *out, const tti_optimizer *o, tti_moment which, size_t i,
                         size_t offset, size_t count) {
     if (i >= o->narenas + o->nsparse || offset > o->part[i].count ||

@@ -64,6 +64,9 @@ tt_status tti_optimizer_update(tti_optimizer *o, const int32_t *slot_ids, size_t
 tt_status tti_optimizer_flush(tti_optimizer *o);
 /* Gradient norm before clipping of the last update; whether that update was made. Waits. */
 tt_status tti_optimizer_stats(tti_optimizer *o, float *norm, bool *finite);
+/* The first of the steps from..to whose update was left out, 0 for none; of at most the last 4096
+ * steps. Waits. */
+tt_status tti_optimizer_skipped(tti_optimizer *o, uint32_t from, uint32_t to, uint32_t *step);
 
 /* For checkpoints, after a flush: `count` floats from `offset` (floats) of a moment. part counts
  * the arenas first, then the sparse parameters. Waits. */

@@ -73,7 +73,7 @@ Test(config, overrides_come_last) {
         cr_assert_eq(load(&c, NEED "train:\n  lr: 1\n", cases[i].given), TT_OK, "%s: %s",
                      cases[i].given, tt_error());
         tti_str text = {0};
-        tti_config_text(&text, &c);
+        tti_config_text(&text, &c, false);
         cr_expect(strstr(text.p, cases[i].text), "%s not in\n%s", cases[i].text, text.p);
         tti_str_free(&text);
         tti_config_free(&c);
@@ -195,7 +195,7 @@ Test(config, a_resumed_run_must_be_the_same) {
     tti_config a, b;
     tti_str text = {0};
     cr_assert_eq(load(&a, NEED, NULL), TT_OK);
-    tti_config_text(&text, &a);
+    tti_config_text(&text, &a, true);
     cr_expect_eq(tti_config_same_run(&a, text.p), TT_OK, "%s", tt_error());
     cr_assert_eq(load(&b, NEED, "train.keep_last=5"), TT_OK);
     cr_expect_eq(tti_config_same_run(&b, text.p), TT_OK, "%s", tt_error());

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+/* export.c - trained models written, and read back for inference. */
+#include <string.h>
+#include "host/core/file.h"
+#include "host/format/peft.h"
+#include "host/train/export.h"
+
+static const char about_file[] = "tokentune.json";
+
+/* ---- writing ---- */
+
+static tt_status about_json(cJSON *root, const tti_export *e) {
+    TT_TRY(tti_json_set_str(root, "task", e->task == TTI_TASK_REGRESS ? "regress" : "classify"));
+    TT_TRY(tti_json_set_str(root, "pooling", e->pooling == TTI_POOL_MEAN ? "mean" : "cls"));
+    TT_TRY(tti_json_set_int(root, "max_len", (int64_t)e->max_len));
+    TT_TRY(tti_json_set_int(root, "num_labels", e->num_labels));
+    if (!e->labels) return TT_OK;
+    return tti_json_set(root, "labels",
+                        cJSON_CreateStringArray((const char *const *)e->labels, e->num_labels));
+}
+
+static tt_status write_about(const char *dir, const tti_export *e) {
+    cJSON *root = cJSON_CreateObject();
+    char *path = tti_path_join(dir, about_file);
+    tt_status s = root && path ? about_json(root, e) : tti_fail(TT_E_NOMEM, "out of host memory");
+    if (s == TT_OK) s = tti_json_write(path, root);
+    cJSON_Delete(root);
+    tti_free(path);
+    return s;
+}
+
+tt_status tti_export_write(const char *dir, tti_model *model, const tti_tokenizer *tokenizer,
+                           const tti_export *e) {
+    TT_TRY(tti_model_save(model, dir, e->labels, e->labels ? e->num_labels : 0));
+    TT_TRY(tti_tokenizer_save(tokenizer, dir));
+    return write_about(dir, e);
+}
+
+/* ---- reading ---- */
+
+static tt_status has_file(bool *out, const char *dir, const char *name) {
+    char *path = tti_path_join(dir, name);
+    if (!path) return TT_E_NOMEM;
+    *out = tti_file_exists(path);
+    tti_free(path);
+    return TT_OK;
+}
+
+static tt_status copy_labels(tti_trained *t, const char *const *names, size_t n) {
+    t->labels = tti_calloc(n, sizeof *t->labels);
+    if (!t->labels) return TT_E_NOMEM;
+    t->about.num_labels = (int)n;
+    for (size_t i = 0; i < n; i++)
+        if (!(t->labels[i] = tti_strdup(names[i]))) return TT_E_NOMEM;
+    return TT_OK;
+}
+
+static tt_status json_labels(tti_trained *t, tti_json_at at) {
+    const cJSON *list, *item;
+    int64_t n;
+    TT_TRY(tti_json_int_in(at, "num_labels", &n, 0, 1, 1 << 20));
+    TT_TRY(tti_json_array(at, "labels", &list));
+    t->about.num_labels = (int)n;
+    if (!list) return TT_OK;
+    const char **names = tti_calloc((size_t)n, sizeof *names);
+    if (!names) return TT_E_NOMEM;
+    size_t count = 0;
+    cJSON_ArrayForEach(item, list) {
+        if (cJSON_IsString(item) && count < (size_t)n) names[count] = item->valuestring;
+        count++;
+    }
+    bool whole = count == (size_t)n;
+    for (size_t i = 0; i < (size_t)n; i++) whole = whole && names[i];
+    tt_status s =
+        whole ? copy_labels(t, names, count)
+              : tti_fail(TT_E_FORMAT, "%s: labels: expected %lld texts", at.file, (long long)n);
+    tti_free(names);
+    return s;
+}
+
+static tt_status read_about(tti_trained *t, const char *dir) {
+    char *path = tti_path_join(dir, about_file);
+    cJSON *root = NULL;
+    if (!path) return TT_E_NOMEM;
+    tt_status s = TT_OK;
+    if (!tti_file_exists(path)) goto done;
+    TT_GO(tti_json_file(&root, path, TTI_JSON_MAX));
+    const tti_json_at at = {root, path};
+    const char *task, *pooling;
+    int64_t max_len;
+    TT_GO(tti_json_str(at, "task", &task, "classify"));
+    TT_GO(tti_json_str(at, "pooling", &pooling, "cls"));
+    TT_GO(tti_json_int_in(at, "max_len", &max_len, 0, 0, INT32_MAX));
+    t->about.task = strcmp(task, "regress") == 0 ? TTI_TASK_REGRESS : TTI_TASK_CLASSIFY;
+    t->about.pooling = strcmp(pooling, "mean") == 0 ? TTI_POOL_MEAN : TTI_POOL_FIRST;
+    t->about.max_len = (size_t)max_len;
+    TT_GO(json_labels(t, at));
+done:
+    tti_json_free(root);
+    tti_free(path);
+    return s;
+}
+
+/* What a model folder made by others says of itself. */
+static tt_status read_model_labels(tti_trained *t, const char *dir) {
+    tti_hf_config *c;
+    TT_TRY(tti_hf_config_read(&c, dir));
+    t->about.task = c->problem_type && strcmp(c->problem_type, "regression") == 0
+                        ? TTI_TASK_REGRESS
+                        : TTI_TASK_CLASSIFY;
+    if (c->num_labels == 1) t->about.task = TTI_TASK_REGRESS;
+    t->about.num_labels = c->num_labels;
+    tt_status s = TT_OK;
+    if (c->has_labels && t->about.task == TTI_TASK_CLASSIFY)
+        s = copy_labels(t, (const char *const *)c->id2label, (size_t)c->num_labels);
+    tti_hf_config_free(c);
+    return s;
+}
+
+static tt_status load_model(tti_trained *t, tti_device *d, const char *dir, const char *base,
+                            bool adapter) {
+    tti_model_opts o = tti_model_defaults();
+    tti_peft_config *peft = NULL;
+    tt_status s = TT_OK;
+    o.frozen = true;
+    o.task = t->about.task;
+    o.num_labels = t->about.num_labels;
+    if (adapter) {
+        TT_GO(tti_peft_read(&peft, dir));
+        if (!base) base = peft->base_model;
+        if (!base)
+            TT_GO(tti_fail(TT_E_ARG, "%s: adapter_config.json names no base model; give --base",
+                           dir));
+        o.method = TTI_METHOD_LORA;
+        o.adapter = dir;
+        o.pooling = (int)t->about.pooling;
+    }
+    TT_GO(tti_model_load(&t->model, d, adapter ? base : dir, &o));
+    t->about.pooling = tti_model_get_info(t->model)->pooling;
+done:
+    tti_peft_free(peft);
+    return s;
+}
+
+tt_status tti_trained_load(tti_trained *out, tti_device *d, const char *dir, const char *base) {
+    *out = (tti_trained){0};
+    bool adapter = false, about = false, tokenizer = false, vocab = false;
+    tt_status s = TT_OK;
+    if (!tti_dir_exists(dir)) return tti_fail(TT_E_IO, "%s: no such folder", dir);
+    TT_GO(has_file(&adapter, dir, "adapter_config.json"));
+    TT_GO(has_file(&about, dir, about_file));
+    TT_GO(has_file(&tokenizer, dir, "tokenizer.json"));
+    TT_GO(has_file(&vocab, dir, "vocab.txt"));
+    TT_GO(about ? read_about(out, dir) : read_model_labels(out, adapter && base ? base : dir));
+    TT_GO(load_model(out, d, dir, base, adapter));
+    bool own = !adapter || !base || tokenizer || vocab;
+    TT_GO(tti_tokenizer_load(&out->tokenizer, own ? dir : base));
+    out->about.labels = (const char *const *)out->labels;
+    size_t most = (size_t)tti_model_get_info(out->model)->max_len;
+    if (out->about.max_len == 0 || out->about.max_len > most) out->about.max_len = most;
+done:
+    if (s != TT_OK) tti_trained_free(out);
+    return s;
+}
+
+void tti_trained_free(tti_trained *t) {
+    if (t->labels)
+        for (int i = 0; i < t->about.num_labels; i++) tti_free(t->labels[i]);
+    tti_free(t->labels);
+    tti_model_free(t->model);
+    tti_tokenizer_free(t->tokenizer);
+    *t = (tti_trained){0};
+}

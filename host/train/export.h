@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+/* export.h - a trained model in a folder: what transformers or PEFT load, the tokenizer's files,
+ * and tokentune.json with what those formats have no place for (labels and pooling of an adapter,
+ * the length that texts were cut to). */
+#ifndef TT_HOST_TRAIN_EXPORT_H
+#define TT_HOST_TRAIN_EXPORT_H
+
+#include "host/model/model.h"
+#include "host/tokenizer/tokenizer.h"
+
+typedef struct {
+    tti_task task;
+    tti_pool pooling;
+    int num_labels;
+    const char *const *labels; /* num_labels names; NULL for regression */
+    size_t max_len;            /* tokens of a text at most */
+} tti_export;
+
+/* Writes into the existing folder dir. */
+tt_status tti_export_write(const char *dir, tti_model *model, const tti_tokenizer *tokenizer,
+                           const tti_export *e);
+
+/* A folder made ready for inference. */
+typedef struct {
+    tti_model *model;
+    tti_tokenizer *tokenizer;
+    tti_export about;
+    char **labels; /* about.labels, owned */
+} tti_trained;
+/* dir: a model folder, or an adapter folder; base: the model folder below the adapter, NULL: the
+ * one that adapter_config.json names. Borrows d. Gives *out (tti_trained_free). */
+tt_status tti_trained_load(tti_trained *out, tti_device *d, const char *dir, const char *base);
+void tti_trained_free(tti_trained *t);
+
+#endif

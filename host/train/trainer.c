@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+/* trainer.c - the loop: steps, logging, evaluation, checkpoints, the final model. */
+#include <inttypes.h>
+#include "host/core/file.h"
+#include "host/train/trainer_internal.h"
+
+enum { CHECK_AT_LEAST = 64 }; /* steps between two looks at whether all is finite */
+
+void tti_job_event(tti_job *r, tti_event_kind kind) {
+    tti_event *e = &r->last;
+    e->kind = kind;
+    e->step = r->state.step;
+    e->epoch = (double)e->step / (double)e->per_epoch;
+    e->device_bytes = r->dev ? tti_mem_peak(r->dev) : 0;
+    double busy = tti_now() - r->begun - r->idle;
+    uint64_t done = e->step - r->first_step;
+    e->tokens_per_s = busy > 0 ? (double)r->tokens / busy : 0;
+    e->eta = done > 0 ? busy / (double)done * (double)(e->total - e->step) : 0;
+    if (r->o->on) r->o->on(r->o->ctx, e);
+}
+
+static bool due(uint64_t step, int64_t every, const tti_job *r) {
+    uint64_t n = every > 0 ? (uint64_t)every : r->last.per_epoch;
+    return step % n == 0 || step == r->last.total;
+}
+
+static bool stopping(const tti_job *r) { return r->o->stop && *r->o->stop != 0; }
+
+/* ---- one step ---- */
+
+static tt_status run_step(tti_job *r, uint64_t step) {
+    tti_step st;
+    const tti_feed *feed;
+    TT_TRY(tti_steps_begin(r->steps, step, &st));
+    r->last.lr = tti_schedule_lr(&r->schedule, step);
+    TT_TRY(tti_session_begin(r->session, (uint32_t)step, (float)r->last.lr, st.read->id, st.read->n,
+                             st.gradient->id, st.gradient->n));
+    for (size_t m = 0; m < st.micros; m++) {
+        TT_TRY(tti_steps_batch(r->steps, m, &feed));
+        TT_TRY(tti_session_batch(r->session, feed, (unsigned)m, 1.0f / (float)st.sequences));
+    }
+    TT_TRY(tti_session_update(r->session));
+    r->state.step = step;
+    r->tokens += st.tokens;
+    return TT_OK;
+}
+
+/* Steps are checked some at a time, so that the device need not wait for the host; an update that
+ * is not finite has not been made, and nothing is saved before it was looked for. */
+static tt_status check_steps(tti_job *r) {
+    float loss, norm;
+    bool finite;
+    uint32_t bad;
+    uint64_t step = r->state.step;
+    TT_TRY(tti_session_result(r->session, &loss, &norm, &finite));
+    TT_TRY(tti_optimizer_skipped(tti_session_optimizer(r->session), (uint32_t)r->checked + 1,
+                                 (uint32_t)step, &bad));
+    if (bad == 0 && !finite) bad = (uint32_t)step;
+    r->last.loss = (double)loss;
+    r->last.grad_norm = (double)norm;
+    if (bad == 0) {
+        r->checked = step;
+        return TT_OK;
+    }
+    char saved[64] = "no checkpoint yet";
+    if (r->saved > 0) snprintf(saved, sizeof saved, "checkpoint-%" PRIu64 " is kept", r->saved);
+    return tti_fail(TT_E_NUMERIC,
+                    "step %u: loss or gradient is no finite number, at learning rate %g; %s; lower "
+                    "train.lr, lengthen train.warmup, or set train.max_grad_norm",
+                    bad, tti_schedule_lr(&r->schedule, bad), saved);
+}
+
+/* ---- metrics.jsonl ---- */
+
+static void line_begin(tti_job *r, tti_str *line) {
+    tti_str_printf(line, "{\"step\": %" PRIu64, r->state.step);
+    tti_json_number(line, "", "epoch", (double)r->state.step / (double)r->last.per_epoch);
+}
+
+static tt_status line_end(tti_job *r, tti_str *line) {
+    tti_str_putc(line, '}');
+    tt_status s = tti_metrics_log_line(&r->log, line);
+    tti_str_free(line);
+    return s;
+}
+
+static tt_status log_step(tti_job *r) {
+    tti_str line = {0};
+    line_begin(r, &line);
+    tti_json_number(&line, "", "loss", r->last.loss);
+    tti_json_number(&line, "", "lr", r->last.lr);
+    tti_json_number(&line, "", "grad_norm", r->last.grad_norm);
+    return line_end(r, &line);
+}
+
+static tt_status log_scores(tti_job *r, const tti_scores *scores, const char *prefix) {
+    tti_str line = {0};
+    line_begin(r, &line);
+    tti_str_puts(&line, ", ");
+    tti_scores_json(&line, scores, prefix);
+    return line_end(r, &line);
+}
+
+/* ---- evaluation and checkpoints ---- */
+
+/* The state before the first step cannot be the best: it has no checkpoint. */
+static tt_status evaluate(tti_job *r) {
+    tti_scores scores;
+    double begun = tti_now();
+    TT_TRY(tti_session_flush(r->session));
+    tt_status s = tti_evaluate(r->evaluator, &r->eval, &scores);
+    if (s != TT_OK) return tti_fail_in(s, "step %" PRIu64, r->state.step);
+    double value = tti_scores_get(&scores, r->metric);
+    bool best = r->state.step > 0 &&
+                (!r->state.has_best || tti_metric_better(r->metric, value, r->state.best_value));
+    if (best) {
+        r->state.has_best = true;
+        r->state.best_step = r->state.step;
+        r->state.best_value = value;
+    }
+    TT_TRY(log_scores(r, &scores, "eval_"));
+    r->idle += tti_now() - begun;
+    r->last.scores = &scores;
+    r->last.best = best;
+    tti_job_event(r, TTI_EVENT_EVAL);
+    r->last.scores = NULL;
+    return TT_OK;
+}
+
+static tt_status save(tti_job *r) {
+    double begun = tti_now();
+    TT_TRY(tti_metrics_log_sync(&r->log));
+    r->state.metrics_bytes = r->log.size;
+    tti_free(r->state.gemm);
+    r->state.gemm = NULL;
+    TT_TRY(tti_gemm_choices_save(r->gemm, &r->state.gemm));
+    TT_TRY(tti_checkpoint_write(r->c->output.dir, &r->state, r->session, r->model, r->tokenizer,
+                                &r->about));
+    TT_TRY(tti_checkpoint_prune(r->c->output.dir, (size_t)r->c->train.keep_last, &r->state));
+    r->saved = r->state.step;
+    r->idle += tti_now() - begun;
+    char *path = tti_checkpoint_path(r->c->output.dir, r->saved);
+    if (!path) return TT_E_NOMEM;
+    r->last.path = path;
+    tti_job_event(r, TTI_EVENT_SAVED);
+    r->last.path = NULL;
+    tti_free(path);
+    return TT_OK;
+}
+
+static tt_status interrupted(tti_job *r) {
+    if (r->state.step > r->saved) {
+        TT_TRY(check_steps(r));
+        TT_TRY(save(r));
+    }
+    return tti_fail(TT_E_INTERRUPTED,
+                    "stopped after step %" PRIu64 " of %" PRIu64 "; --resume goes on from there",
+                    r->state.step, r->last.total);
+}
+
+static tt_status after_step(tti_job *r) {
+    const tti_config *c = r->c;
+    uint64_t step = r->state.step;
+    bool log = step % (uint64_t)c->train.log_every == 0 || step == r->last.total;
+    bool eval = r->evaluator && due(step, c->train.eval_every, r);
+    bool keep = due(step, c->train.save_every, r);
+    if (log || eval || keep || step - r->checked >= CHECK_AT_LEAST) TT_TRY(check_steps(r));
+    if (log) TT_TRY(log_step(r));
+    r->last.logged = log;
+    tti_job_event(r, TTI_EVENT_STEP);
+    if (eval) TT_TRY(evaluate(r));
+    if (keep || (eval && r->state.best_step == step)) TT_TRY(save(r));
+    return TT_OK;
+}
+
+static tt_status run_steps(tti_job *r) {
+    r->first_step = r->checked = r->saved = r->state.step;
+    r->begun = tti_now();
+    if (r->evaluator && r->state.step == 0) TT_TRY(evaluate(r));
+    while (r->state.step < r->last.total) {
+        if (stopping(r)) return interrupted(r);
+        TT_TRY(run_step(r, r->state.step + 1));
+        TT_TRY(after_step(r));
+    }
+    return TT_OK;
+}
+
+/* ---- the end ---- */
+
+/* The final model as a user would load it, on data that took no part. */
+static tt_status test_final(tti_job *r, const char *final) {
+    if (r->test.n == 0) return TT_OK;
+    tti_evaluator_free(r->evaluator);
+    tti_session_free(r->session);
+    tti_model_free(r->model);
+    r->evaluator = NULL, r->session = NULL, r->model = NULL;
+    tti_trained t;
+    tti_evaluator *e = NULL;
+    tti_scores scores;
+    TT_TRY(tti_trained_load(&t, r->dev, final, r->c->model.path));
+    tt_status s =
+        tti_evaluator_new(&e, r->dev, r->gemm, t.model, r->test.longest, (size_t)r->c->train.batch);
+    if (s == TT_OK) s = tti_evaluate(e, &r->test, &scores);
+    if (s == TT_OK) s = log_scores(r, &scores, "test_");
+    if (s == TT_OK) {
+        r->last.scores = &scores;
+        tti_job_event(r, TTI_EVENT_TEST);
+        r->last.scores = NULL;
+    }
+    tti_evaluator_free(e);
+    tti_trained_free(&t);
+    return s;
+}
+
+static tt_status finish(tti_job *r) {
+    const char *output = r->c->output.dir;
+    uint64_t step = r->state.has_best ? r->state.best_step : r->state.step;
+    char *from = tti_checkpoint_path(output, step), *final = tti_path_join(output, "final");
+    tt_status s = from && final ? tti_checkpoint_export(from, final) : TT_E_NOMEM;
+    if (s == TT_OK) s = test_final(r, final);
+    if (s == TT_OK) {
+        r->last.path = final;
+        tti_job_event(r, TTI_EVENT_DONE);
+    }
+    tti_free(from);
+    tti_free(final);
+    return s;
+}
+
+static tt_status run_all(tti_job *r) {
+    TT_TRY(tti_job_folder(r));
+    TT_TRY(tti_job_setup(r));
+    r->begun = tti_now();
+    r->first_step = r->state.step;
+    tti_job_event(r, TTI_EVENT_PLAN);
+    if (r->o->dry_run) return TT_OK;
+    if (r->resumed) TT_TRY(tti_checkpoint_drop_after(r->c->output.dir, r->state.step));
+    char *path = tti_path_join(r->c->output.dir, "metrics.jsonl");
+    if (!path) return TT_E_NOMEM;
+    tt_status s = tti_metrics_log_open(&r->log, path, r->state.metrics_bytes);
+    tti_free(path);
+    TT_TRY(s);
+    TT_TRY(run_steps(r));
+    return finish(r);
+}
+
+tt_status tti_train(const tti_config *c, const tti_train_opts *o) {
+    tti_job r = {.c = c, .o = o, .folder = -1, .metric = c->train.best};
+    TT_TRY(tti_metric_resolve(&r.metric, c->task == TTI_CONFIG_REGRESS));
+    tt_status s = run_all(&r);
+    tti_job_free(&r);
+    return s;
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+/* trainer_internal.h - a run, as the files of the trainer share it. */
+#ifndef TT_HOST_TRAIN_TRAINER_INTERNAL_H
+#define TT_HOST_TRAIN_TRAINER_INTERNAL_H
+
+#include "host/train/checkpoint.h"
+#include "host/train/metrics_log.h"
+#include "host/train/schedule.h"
+#include "host/train/steps.h"
+#include "host/train/trainer.h"
+
+typedef struct {
+    const tti_config *c;
+    const tti_train_opts *o;
+    int metric; /* tti_metric_kind of the best checkpoint */
+    int folder; /* open and locked while the run uses it; -1 */
+    bool resumed;
+    char *checkpoint; /* resumed from; NULL */
+
+    /* trainer_data.c */
+    tti_tokenizer *tokenizer;
+    tti_dataset *train_set, *eval_set, *test_set;
+    tti_samples train, eval, test; /* n 0: none */
+    tti_export about;
+
+    /* trainer_setup.c */
+    tti_device *dev;
+    tti_gemm *gemm;
+    tti_model *model;
+    tti_steps *steps;
+    tti_session *session;
+    tti_evaluator *evaluator;
+    tti_schedule schedule;
+
+    tti_run_state state;
+    tti_metrics_log log;
+    double begun, idle;  /* clock of the first step; seconds spent on evaluation and saving */
+    uint64_t first_step; /* first step of this process, minus one */
+    uint64_t checked;    /* the last step known to be finite */
+    uint64_t saved;      /* the last step saved */
+    size_t tokens;       /* of this process */
+    tti_event last;      /* figures of the last event */
+} tti_job;
+
+/* trainer_data.c: data sets and labels, then, with the model's sizes, token ids. */
+tt_status tti_job_data(tti_job *r);
+tt_status tti_job_encode(tti_job *r);
+/* trainer_setup.c: the output folder and the checkpoint to go on from; device, model, sessions. */
+tt_status tti_job_folder(tti_job *r);
+tt_status tti_job_setup(tti_job *r);
+void tti_job_free(tti_job *r);
+/* trainer.c */
+void tti_job_event(tti_job *r, tti_event_kind kind);
+
+#endif
