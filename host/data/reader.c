@@ -69,6 +69,9 @@ static tt_status find_format(tti_data_reader *r, const char *path, const tti_dat
     if (r->format == TTI_DATA_TEXT && !o->unlabelled)
         return tti_fail(TT_E_ARG, "%s: plain text has no labels; use jsonl, tsv or csv",
                         r->lines.name);
+    if (r->format == TTI_DATA_TEXT && o->text2)
+        return tti_fail(TT_E_ARG, "%s: plain text has one text a line, no second; use jsonl or tsv",
+                        r->lines.name);
     return TT_OK;
 }
 

@@ -110,6 +110,7 @@ Test(reader, broken) {
     static const a_case cases[] = {
         {"a.dat", "x", {0}, "cannot tell its format", TT_E_ARG},
         {"t.txt", "x", {0}, "plain text has no labels", TT_E_ARG},
+        {"t.txt", "x", {.unlabelled = true, .text2 = "b"}, "one text a line", TT_E_ARG},
         {"a.jsonl",
          "{\"text\":\"x\",\"label\":1}\n{\"text\": x}",
          {0},
