@@ -13,7 +13,7 @@ void tti_tokenizer_free(tti_tokenizer *t) {
     if (!t) return;
     tti_norms_free(&t->norms);
     tti_pres_free(&t->pres);
-    tti_model_free(&t->model);
+    tti_subword_free(&t->model);
     tti_post_free(&t->post);
     tti_decs_free(&t->decs);
     tti_added_free(&t->added);
@@ -37,7 +37,7 @@ static tt_status load_json(tti_tokenizer *t) {
     const char *side;
     TT_TRY(tti_parse_file(&f, t->file));
     tt_status s;
-    TT_GO(tti_model_load(&t->model, &f, tti_member(f.json, "model")));
+    TT_GO(tti_subword_load(&t->model, &f, tti_member(f.json, "model")));
     TT_GO(tti_norms_load(&t->norms, &f, tti_member(f.json, "normalizer")));
     TT_GO(tti_pres_load(&t->pres, &f, tti_member(f.json, "pre_tokenizer")));
     TT_GO(tti_post_load(&t->post, &f, tti_member(f.json, "post_processor")));

@@ -29,14 +29,14 @@ typedef struct {
 } tti_model;
 
 /* Reads the model of tokenizer.json. */
-tt_status tti_model_load(tti_model *out, const tti_file *f, const cJSON *json);
+tt_status tti_subword_load(tti_model *out, const tti_file *f, const cJSON *json);
 /* BERT's model from the lines of vocab.txt. */
 tt_status tti_model_vocab_txt(tti_model *out, const char *name, const char *text, size_t n,
                               const char *unk);
 /* RoBERTa's from vocab.json and the lines of merges.txt. */
 tt_status tti_model_merges_txt(tti_model *out, const tti_file *vocab, const char *name,
                                const char *text, size_t n);
-void tti_model_free(tti_model *m);
+void tti_subword_free(tti_model *m);
 
 /* Appends the tokens of bytes begin..end of w->doc. */
 tt_status tti_model_word(const tti_model *m, tti_work *w, size_t begin, size_t end);

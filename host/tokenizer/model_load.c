@@ -95,7 +95,7 @@ static void find_bytes(tti_model *m) {
     }
 }
 
-tt_status tti_model_load(tti_model *m, const tti_file *f, const cJSON *json) {
+tt_status tti_subword_load(tti_model *m, const tti_file *f, const cJSON *json) {
     const char *type;
     if (!cJSON_IsObject(json))
         return tti_fail(TT_E_FORMAT, "%s: model: missing; is this a tokenizer.json?", f->name);
@@ -172,7 +172,7 @@ tt_status tti_model_merges_txt(tti_model *m, const tti_file *vocab, const char *
     return TT_OK;
 }
 
-void tti_model_free(tti_model *m) {
+void tti_subword_free(tti_model *m) {
     tti_vocab_free(&m->vocab);
     tti_free(m->unk_name);
     tti_free(m->prefix);
