@@ -6,17 +6,17 @@
 
 enum { LARGEST_FILE = 1 << 20 };
 
-void tti_strings_free(tti_strings *s) {
+void tti_texts_free(tti_texts *s) {
     for (size_t i = 0; i < s->n; i++) tti_free(s->v[i]);
     tti_free(s->v);
-    *s = (tti_strings){0};
+    *s = (tti_texts){0};
 }
 
 void tti_config_free(tti_config *c) {
     for (size_t i = 0; i < tti_keys_n; i++) {
         void *field = (char *)c + tti_keys[i].offset;
         if (tti_keys[i].type == TTI_KEY_TEXT) tti_free(*(char **)field);
-        if (tti_keys[i].type == TTI_KEY_LIST) tti_strings_free(field);
+        if (tti_keys[i].type == TTI_KEY_LIST) tti_texts_free(field);
     }
     memset(c, 0, sizeof *c);
 }
@@ -103,7 +103,7 @@ static tt_status apply_file(tti_config *c, const char *path) {
 static bool is_set(const tti_config *c, const tti_key *k) {
     const void *field = (const char *)c + k->offset;
     if (k->type == TTI_KEY_TEXT) return *(char *const *)field != NULL;
-    if (k->type == TTI_KEY_LIST) return ((const tti_strings *)field)->n > 0;
+    if (k->type == TTI_KEY_LIST) return ((const tti_texts *)field)->n > 0;
     return true;
 }
 
@@ -155,7 +155,7 @@ static void value_text(tti_str *out, const tti_config *c, const tti_key *k) {
         break;
     }
     case TTI_KEY_LIST: {
-        const tti_strings *l = field;
+        const tti_texts *l = field;
         for (size_t i = 0; i < l->n; i++) {
             if (i > 0) tti_str_putc(out, ',');
             tti_str_json(out, l->v[i], strlen(l->v[i]));

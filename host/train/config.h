@@ -19,7 +19,7 @@
 typedef struct {
     char **v;
     size_t n;
-} tti_strings;
+} tti_texts;
 
 enum { TTI_POOLING_CLS, TTI_POOLING_MEAN };
 enum { TTI_CONFIG_CLASSIFY, TTI_CONFIG_REGRESS };
@@ -36,10 +36,10 @@ typedef struct {
         double hidden_dropout, attention_dropout, classifier_dropout;
     } model;
     struct {
-        tti_strings train, eval, test;
+        tti_texts train, eval, test;
         int format, header; /* TTI_FORMAT_*, TTI_HEADER_* */
         char *text, *text2, *label;
-        tti_strings labels;
+        tti_texts labels;
         int64_t shots, eval_count, max_len, seed;
         double eval_fraction;
     } data;
@@ -48,7 +48,7 @@ typedef struct {
         int name; /* TTI_CONFIG_FULL, TTI_CONFIG_LORA */
         int64_t rank;
         double alpha, dropout;
-        tti_strings targets;
+        tti_texts targets;
     } method;
     struct {
         double keep;

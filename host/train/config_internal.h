@@ -11,7 +11,7 @@ typedef enum {
     TTI_KEY_NUM,    /* double */
     TTI_KEY_TEXT,   /* char * */
     TTI_KEY_CHOICE, /* int: index into choices */
-    TTI_KEY_LIST,   /* tti_strings; a single text is a list of one */
+    TTI_KEY_LIST,   /* tti_texts; a single text is a list of one */
 } tti_key_type;
 
 enum {
@@ -42,7 +42,7 @@ void tti_key_suggest(tti_str *out, const char *path);
 /* Appends "a number above 0", "one of cls, mean", ... */
 void tti_key_expected(tti_str *out, const tti_key *k);
 
-void tti_strings_free(tti_strings *s);
+void tti_texts_free(tti_texts *s);
 
 /* Where the keys of a YAML text stand. */
 typedef struct {

@@ -182,18 +182,18 @@ static bool in_range(const tti_key *k, double v) {
     return low && high; /* false for NaN */
 }
 
-static tt_status copy_list(tti_strings *dst, char *const *v, size_t n) {
+static tt_status copy_list(tti_texts *dst, char *const *v, size_t n) {
     char **copy = tti_calloc(n, sizeof *copy);
     if (!copy) return TT_E_NOMEM;
-    tti_strings made = {copy, n};
+    tti_texts made = {copy, n};
     for (size_t i = 0; i < n; i++) {
         copy[i] = tti_strdup(v[i]);
         if (!copy[i]) {
-            tti_strings_free(&made);
+            tti_texts_free(&made);
             return TT_E_NOMEM;
         }
     }
-    tti_strings_free(dst);
+    tti_texts_free(dst);
     *dst = made;
     return TT_OK;
 }

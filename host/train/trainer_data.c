@@ -20,7 +20,7 @@ static tti_dataset_opts options(const tti_config *c) {
                               .regression = c->task == TTI_CONFIG_REGRESS};
 }
 
-static tt_status load(tti_dataset **out, const tti_strings *files, const tti_dataset_opts *o) {
+static tt_status load(tti_dataset **out, const tti_texts *files, const tti_dataset_opts *o) {
     return tti_dataset_load(out, (const char *const *)files->v, files->n, o);
 }
 
