@@ -53,7 +53,8 @@ tt_status tti_peft_matches(const tti_peft_config *c, const char *module, bool ou
                            bool *out);
 /* Rank and scale (alpha/r or alpha/sqrt(r)) of an adapted module, by the patterns. */
 tt_status tti_peft_rank(const tti_peft_config *c, const char *module, int *r, double *scale);
-/* Whether a module or one that contains it is in modules_to_save. */
+/* Whether a module, or one that contains it, is trained and stored whole: its name ends in one of
+ * modules_to_save. */
 tt_status tti_peft_saves(const tti_peft_config *c, const char *module, bool *out);
 
 #endif

@@ -66,8 +66,8 @@ static bool ends_with_name(const tti_peft_names *names, const char *module) {
     return false;
 }
 
-/* PEFT trains whole every module whose full name ends in one of modules_to_save, be it in the middle
- * of a word ("pre_classifier" ends in "classifier"), with all that is below it. */
+/* PEFT trains whole every module whose full name ends in one of modules_to_save, be it in the
+ * middle of a word ("pre_classifier" ends in "classifier"), with all that is below it. */
 tt_status tti_peft_saves(const tti_peft_config *c, const char *module, bool *out) {
     *out = false;
     for (const char *end = strchr(module, '.');; end = strchr(end + 1, '.')) {

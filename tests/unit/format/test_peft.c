@@ -63,6 +63,28 @@ Test(peft, matches) {
     }
 }
 
+Test(peft, saved_whole) {
+    static const struct {
+        const char *module;
+        bool want;
+    } cases[] = {
+        {"classifier", true},         {"model.classifier.dense", true},
+        {"pre_classifier", true},     {"classifier2", false},
+        {"classifiers.dense", false}, {"bert.pooler.dense", true},
+        {"bert.pool.dense", false},   {"bert", false},
+    };
+    tti_peft_config *c;
+    cr_assert_eq(tti_peft_new(&c), TT_OK);
+    cr_assert_eq(tti_peft_add_saved(c, "classifier"), TT_OK);
+    cr_assert_eq(tti_peft_add_saved(c, "bert.pooler"), TT_OK);
+    for (size_t i = 0; i < TT_COUNT(cases); i++) {
+        bool saved;
+        cr_assert_eq(tti_peft_saves(c, cases[i].module, &saved), TT_OK);
+        cr_expect_eq(saved, cases[i].want, "%s", cases[i].module);
+    }
+    tti_peft_free(c);
+}
+
 Test(peft, ranks) {
     static const char text[] =
         "{\"peft_type\": \"LORA\", \"r\": 4, \"lora_alpha\": 6, \"target_modules\": [\"query\"], "

@@ -125,70 +125,72 @@ Test(safetensors, half_precision_is_exact) {
     "{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":" offsets "}"
 #define ONE(dtype, shape, offsets) "{\"a\":" T(dtype, shape, offsets) "}"
 
+static const struct {
+    const char *header;
+    size_t bytes; /* of data */
+    tt_status status;
+    const char *says;
+} broken_headers[] = {
+    {"", 0, TT_E_FORMAT, "empty, expected JSON"},
+    {"{\"a\": ", 0, TT_E_FORMAT, "header of "},
+    {"{}x", 0, TT_E_FORMAT, "text after the end"},
+    {"[]", 0, TT_E_FORMAT, "expected a JSON object"},
+    {"{\"a\":3}", 0, TT_E_FORMAT, "tensor a: expected an object"},
+    {"{\"__metadata__\":3}", 0, TT_E_FORMAT, "__metadata__: expected an object"},
+    {"{\"__metadata__\":{\"x\":1}}", 0, TT_E_FORMAT, "__metadata__: x: expected a string"},
+    {"{\"__metadata__\":{},\"__metadata__\":{}}", 0, TT_E_FORMAT, "__metadata__: twice"},
+    {ONE("F99", "[1]", "[0,4]"), 4, TT_E_FORMAT, "tensor a: dtype \"F99\" is not known"},
+    {"{\"a\":{\"shape\":[1],\"data_offsets\":[0,4]}}", 4, TT_E_FORMAT, "dtype: expected a"},
+    {ONE("F32", "1", "[0,4]"), 4, TT_E_FORMAT, "tensor a: shape: expected an array"},
+    {ONE("F32", "[-1]", "[0,4]"), 4, TT_E_FORMAT, "whole numbers from 0, found -1"},
+    {ONE("F32", "[1.5]", "[0,4]"), 4, TT_E_FORMAT, "whole numbers from 0, found 1.5"},
+    {ONE("F32", "[1e40]", "[0,4]"), 4, TT_E_FORMAT, "whole numbers from 0, found 1e+40"},
+    {ONE("F32", "[\"1\"]", "[0,4]"), 4, TT_E_FORMAT, "found the string \"1\""},
+    {ONE("F32", "[1,1,1,1,1,1,1,1,1]", "[0,4]"), 4, TT_E_FORMAT, "more than 8 dimensions"},
+    {ONE("F32", "[4503599627370496,4503599627370496]", "[0,4]"), 4, TT_E_FORMAT, "too many"},
+    {ONE("F32", "[4611686018427387904]", "[0,4]"), 4, TT_E_FORMAT, "found 4.61168601842739e+18"},
+    {ONE("F32", "[9007199254740992,1024]", "[0,0]"), 0, TT_E_FORMAT, "hold 0 bytes"},
+    {ONE("F32", "[1]", "3"), 4, TT_E_FORMAT, "tensor a: data_offsets: expected"},
+    {ONE("F32", "[1]", "[0]"), 4, TT_E_FORMAT, "data_offsets: expected"},
+    {ONE("F32", "[1]", "[4,0]"), 4, TT_E_FORMAT, "data_offsets: expected"},
+    {ONE("F32", "[1]", "[-4,0]"), 4, TT_E_FORMAT, "data_offsets: expected"},
+    {ONE("F32", "[1]", "[0,\"4\"]"), 4, TT_E_FORMAT, "data_offsets: expected"},
+    {ONE("F32", "[2]", "[0,8]"), 7, TT_E_FORMAT, "reach beyond the end of the data (7 bytes)"},
+    {ONE("F32", "[2]", "[0,8]"), 0, TT_E_FORMAT, "cut short"},
+    {ONE("F32", "[2]", "[0,1e300]"), 8, TT_E_FORMAT, "data_offsets: expected"},
+    {ONE("F32", "[2,3]", "[0,20]"), 20, TT_E_FORMAT, "does not fit F32 of shape [2, 3]"},
+    {ONE("F4", "[3]", "[0,2]"), 2, TT_E_FORMAT, "does not fit F4"},
+    {ONE("F32", "[1]", "[0,4]"), 8, TT_E_FORMAT, "4 bytes after the last tensor"},
+    {ONE("F32", "[1]", "[4,8]"), 8, TT_E_FORMAT, "tensor a: begins at byte 4, leaving a hole"},
+    {"{\"a\":" T("F32", "[2]", "[0,8]") ",\"b\":" T("F32", "[2]", "[4,12]") "}", 12, TT_E_FORMAT,
+     "tensor b: begins at byte 4, inside the tensor before it"},
+    {"{\"a\":" T("U8", "[1]", "[0,1]") ",\"b\":" T("U8", "[1]", "[2,3]") "}", 3, TT_E_FORMAT,
+     "tensor b: begins at byte 2, leaving a hole"},
+    {"{\"a\":" T("U8", "[1]", "[0,1]") ",\"a\":" T("U8", "[1]", "[1,2]") "}", 2, TT_E_FORMAT,
+     "tensor a: twice"},
+    {"{\"a\\u0000b\":" T("U8", "[1]", "[0,1]") "}", 1, TT_E_FORMAT, "NUL"},
+    {"{}", 0, TT_OK, ""},
+    {"{}      ", 0, TT_OK, ""},
+    {ONE("F32", "[]", "[0,4]"), 4, TT_OK, ""},
+    {ONE("F8_E4M3", "[4]", "[0,4]"), 4, TT_OK, ""},
+    {ONE("F4", "[4]", "[0,2]"), 2, TT_OK, ""},
+    {ONE("F32", "[0,9]", "[0,0]"), 0, TT_OK, ""},
+    {"{\"b\":" T("U8", "[1]", "[1,2]") ",\"e\":" T("U8", "[0]", "[1,1]") ",\"a\":" T("U8", "[1]",
+                                                                                     "[0,1]") "}",
+     2, TT_OK, ""},
+};
+
 Test(safetensors, broken_headers) {
-    static const struct {
-        const char *header;
-        size_t bytes; /* of data */
-        tt_status status;
-        const char *says;
-    } cases[] = {
-        {"", 0, TT_E_FORMAT, "empty, expected JSON"},
-        {"{\"a\": ", 0, TT_E_FORMAT, "header of "},
-        {"{}x", 0, TT_E_FORMAT, "text after the end"},
-        {"[]", 0, TT_E_FORMAT, "expected a JSON object"},
-        {"{\"a\":3}", 0, TT_E_FORMAT, "tensor a: expected an object"},
-        {"{\"__metadata__\":3}", 0, TT_E_FORMAT, "__metadata__: expected an object"},
-        {"{\"__metadata__\":{\"x\":1}}", 0, TT_E_FORMAT, "__metadata__: x: expected a string"},
-        {"{\"__metadata__\":{},\"__metadata__\":{}}", 0, TT_E_FORMAT, "__metadata__: twice"},
-        {ONE("F99", "[1]", "[0,4]"), 4, TT_E_FORMAT, "tensor a: dtype \"F99\" is not known"},
-        {"{\"a\":{\"shape\":[1],\"data_offsets\":[0,4]}}", 4, TT_E_FORMAT, "dtype: expected a"},
-        {ONE("F32", "1", "[0,4]"), 4, TT_E_FORMAT, "tensor a: shape: expected an array"},
-        {ONE("F32", "[-1]", "[0,4]"), 4, TT_E_FORMAT, "whole numbers from 0, found -1"},
-        {ONE("F32", "[1.5]", "[0,4]"), 4, TT_E_FORMAT, "whole numbers from 0, found 1.5"},
-        {ONE("F32", "[1e40]", "[0,4]"), 4, TT_E_FORMAT, "whole numbers from 0, found 1e+40"},
-        {ONE("F32", "[\"1\"]", "[0,4]"), 4, TT_E_FORMAT, "found the string \"1\""},
-        {ONE("F32", "[1,1,1,1,1,1,1,1,1]", "[0,4]"), 4, TT_E_FORMAT, "more than 8 dimensions"},
-        {ONE("F32", "[4503599627370496,4503599627370496]", "[0,4]"), 4, TT_E_FORMAT, "too many"},
-        {ONE("F32", "[4611686018427387904]", "[0,4]"), 4, TT_E_FORMAT,
-         "found 4.61168601842739e+18"},
-        {ONE("F32", "[9007199254740992,1024]", "[0,0]"), 0, TT_E_FORMAT, "hold 0 bytes"},
-        {ONE("F32", "[1]", "3"), 4, TT_E_FORMAT, "tensor a: data_offsets: expected"},
-        {ONE("F32", "[1]", "[0]"), 4, TT_E_FORMAT, "data_offsets: expected"},
-        {ONE("F32", "[1]", "[4,0]"), 4, TT_E_FORMAT, "data_offsets: expected"},
-        {ONE("F32", "[1]", "[-4,0]"), 4, TT_E_FORMAT, "data_offsets: expected"},
-        {ONE("F32", "[1]", "[0,\"4\"]"), 4, TT_E_FORMAT, "data_offsets: expected"},
-        {ONE("F32", "[2]", "[0,8]"), 7, TT_E_FORMAT, "reach beyond the end of the data (7 bytes)"},
-        {ONE("F32", "[2]", "[0,8]"), 0, TT_E_FORMAT, "cut short"},
-        {ONE("F32", "[2]", "[0,1e300]"), 8, TT_E_FORMAT, "data_offsets: expected"},
-        {ONE("F32", "[2,3]", "[0,20]"), 20, TT_E_FORMAT, "does not fit F32 of shape [2, 3]"},
-        {ONE("F4", "[3]", "[0,2]"), 2, TT_E_FORMAT, "does not fit F4"},
-        {ONE("F32", "[1]", "[0,4]"), 8, TT_E_FORMAT, "4 bytes after the last tensor"},
-        {ONE("F32", "[1]", "[4,8]"), 8, TT_E_FORMAT, "tensor a: begins at byte 4, leaving a hole"},
-        {"{\"a\":" T("F32", "[2]", "[0,8]") ",\"b\":" T("F32", "[2]", "[4,12]") "}", 12,
-         TT_E_FORMAT, "tensor b: begins at byte 4, inside the tensor before it"},
-        {"{\"a\":" T("U8", "[1]", "[0,1]") ",\"b\":" T("U8", "[1]", "[2,3]") "}", 3, TT_E_FORMAT,
-         "tensor b: begins at byte 2, leaving a hole"},
-        {"{\"a\":" T("U8", "[1]", "[0,1]") ",\"a\":" T("U8", "[1]", "[1,2]") "}", 2, TT_E_FORMAT,
-         "tensor a: twice"},
-        {"{\"a\\u0000b\":" T("U8", "[1]", "[0,1]") "}", 1, TT_E_FORMAT, "NUL"},
-        {"{}", 0, TT_OK, ""},
-        {"{}      ", 0, TT_OK, ""},
-        {ONE("F32", "[]", "[0,4]"), 4, TT_OK, ""},
-        {ONE("F8_E4M3", "[4]", "[0,4]"), 4, TT_OK, ""},
-        {ONE("F4", "[4]", "[0,2]"), 2, TT_OK, ""},
-        {ONE("F32", "[0,9]", "[0,0]"), 0, TT_OK, ""},
-        {"{\"b\":" T("U8", "[1]", "[1,2]") ",\"e\":" T("U8", "[0]", "[1,1]") ",\"a\":" T(
-             "U8", "[1]", "[0,1]") "}",
-         2, TT_OK, ""},
-    };
-    for (size_t i = 0; i < TT_COUNT(cases); i++) {
+    for (size_t i = 0; i < TT_COUNT(broken_headers); i++) {
         tti_st *st;
-        const char *path = make("broken.safetensors", cases[i].header, cases[i].bytes);
+        const char *path =
+            make("broken.safetensors", broken_headers[i].header, broken_headers[i].bytes);
         tt_status s = tti_st_open(&st, path);
-        cr_expect_eq(s, cases[i].status, "case %zu: %s", i, s == TT_OK ? "opened" : tt_error());
+        cr_expect_eq(s, broken_headers[i].status, "case %zu: %s", i,
+                     s == TT_OK ? "opened" : tt_error());
         if (s != TT_OK) {
-            expect_error(s, cases[i].status, cases[i].says);
-            expect_error(s, cases[i].status, "broken.safetensors");
+            expect_error(s, broken_headers[i].status, broken_headers[i].says);
+            expect_error(s, broken_headers[i].status, "broken.safetensors");
             cr_expect_null(st);
         }
         tti_st_close(st);
