@@ -54,7 +54,7 @@ tt_status tti_added_load(tti_added *a, const tti_model *m, const tti_file *f, co
 static tt_status add_to(tti_finder *f, const void *p, size_t n, size_t number) {
     if (!n) return TT_OK;
     f->first[*(const uint8_t *)p] = true;
-    return tti_trie_add(&f->trie, p, n, (int32_t)number, false);
+    return tti_trie_add(&f->trie, p, n, (int32_t)number, true);
 }
 
 /* Lists what each token looks like: its content, normalized where it is matched so. */
@@ -78,7 +78,7 @@ static const char *shown(const tti_added *a, size_t i, size_t *n) {
 
 tt_status tti_added_ready(tti_added *a, const tti_norms *norms, tti_work *w) {
     TT_TRY(show(a, norms, w));
-    /* where two become the same by normalization, special ones come first */
+    /* where two become the same by normalization, the last one counts, plain ones after special */
     for (int plain = 0; plain < 2; plain++) {
         for (size_t i = 0; i < a->vocab.n; i++) {
             size_t n;

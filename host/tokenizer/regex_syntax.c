@@ -8,7 +8,8 @@
 #define WORD                                                                                       \
     "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}\\x{24b6}-\\x{24e9}"     \
     "\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}"
-#define EDGE(yes, no) "(?:(?<" yes "[" WORD "])(?" no "[" WORD "])|(?<" no "[" WORD "])(?" yes "[" WORD "]))"
+#define EDGE                                                                                       \
+    "(?:(?<=[" WORD "])(?![" WORD "])|(?<![" WORD "])(?=[" WORD "]))"
 
 typedef struct {
     const char *p, *end;
@@ -27,27 +28,29 @@ static bool next_is(const reader *r, const char *z) {
     return (size_t)(r->end - r->p) >= n && !memcmp(r->p, z, n);
 }
 
-static const char *const plain_properties[] = {
-    "Any", "Alphabetic", "Uppercase", "Lowercase", "White_Space", "Emoji", "Extended_Pictographic",
-    "ASCII",
-};
-
-/* \p{..} or \P{..}; r->p is past the p. */
+/* \p{..} or \P{..}; r->p is past the p. Names of more than two letters are scripts, as far as they
+ * are not names of categories; other properties change too much from one Unicode to the next. */
 static tt_status property(reader *r, char letter) {
+    static const char *const names[][2] = {
+        {"letter", "L"},      {"number", "N"},    {"mark", "M"},  {"symbol", "S"},
+        {"punctuation", "P"}, {"separator", "Z"}, {"any", "Any"}, {"punct", "P"},
+    };
     if (r->p >= r->end || *r->p != '{') return refuse(r, "\\p without braces");
     const char *close = memchr(r->p, '}', (size_t)(r->end - r->p));
     if (!close) return refuse(r, "\\p{ without its brace");
-    const char *name = r->p + 1;
+    const char *name = r->p + 1, *as = NULL;
     size_t n = (size_t)(close - name);
     r->p = close + 1;
     tti_str_printf(r->out, "\\%c{", letter);
     if (n && *name == '^') tti_str_putc(r->out, '^'), name++, n--;
-    bool script = n > 2;
-    for (size_t i = 0; i < TT_COUNT(plain_properties); i++)
-        if (n == strlen(plain_properties[i]) && !strncasecmp(name, plain_properties[i], n))
-            script = false;
-    if (script) tti_str_puts(r->out, "sc:");
-    tti_str_add(r->out, name, n);
+    for (size_t i = 0; i < TT_COUNT(names); i++)
+        if (n == strlen(names[i][0]) && !strncasecmp(name, names[i][0], n)) as = names[i][1];
+    if (as) {
+        tti_str_puts(r->out, as);
+    } else {
+        if (n > 2) tti_str_puts(r->out, "sc:");
+        tti_str_add(r->out, name, n);
+    }
     tti_str_putc(r->out, '}');
     return TT_OK;
 }
@@ -70,11 +73,11 @@ static tt_status escape(reader *r, bool in_class) {
         tti_str_puts(r->out, "[^0-9a-fA-F]");
         return TT_OK;
     case 'b':
-        tti_str_puts(r->out, in_class ? "\\x08" : EDGE("=", "!"));
+        tti_str_puts(r->out, in_class ? "\\x08" : EDGE);
         return TT_OK;
     case 'B':
         if (in_class) return refuse(r, "\\B in a character class");
-        tti_str_puts(r->out, "(?!" EDGE("=", "!") ")");
+        tti_str_puts(r->out, "(?!" EDGE ")");
         return TT_OK;
     case 'u': { /* \uHHHH */
         if (r->end - r->p < 4) return refuse(r, "\\u without four digits");
@@ -94,36 +97,37 @@ static tt_status escape(reader *r, bool in_class) {
     return TT_OK;
 }
 
-/* [:name:] inside a class; r->p is at the bracket. */
-static tt_status posix_class(reader *r) {
-    static const char *const map[][2] = {{"[:digit:]", "\\p{Nd}"},
-                                         {"[:space:]", "\\s"},
-                                         {"[:alpha:]", "\\p{Alphabetic}"},
-                                         {"[:upper:]", "\\p{Uppercase}"},
-                                         {"[:lower:]", "\\p{Lowercase}"},
-                                         {"[:alnum:]", "\\p{Alphabetic}\\p{Nd}"},
-                                         {"[:word:]", WORD},
-                                         {"[:xdigit:]", "0-9a-fA-F"},
-                                         {"[:ascii:]", "\\x00-\\x7f"},
-                                         {"[:punct:]", "\\p{P}$+<=>^`|~"}};
+/* [:name:] inside a class; false where it is none of these. r->p is at the bracket. */
+static bool posix_class(reader *r) {
+    static const char *const map[][2] = {{"[:digit:]", "\\p{Nd}"},     {"[:space:]", "\\s"},
+                                         {"[:xdigit:]", "0-9a-fA-F"},  {"[:ascii:]", "\\x00-\\x7f"},
+                                         {"[:punct:]", "\\p{P}\\p{S}"}};
     for (size_t i = 0; i < TT_COUNT(map); i++) {
         if (!next_is(r, map[i][0])) continue;
         tti_str_puts(r->out, map[i][1]);
         r->p += strlen(map[i][0]);
-        return TT_OK;
+        return true;
     }
-    return refuse(r, "a character class inside another");
+    return false;
 }
 
-/* A character class; r->p is past its opening bracket. */
+/* A character class; r->p is past its opening bracket. A class inside it only adds its members. */
 static tt_status class_body(reader *r) {
+    size_t depth = 1;
     tti_str_putc(r->out, '[');
     if (next_is(r, "^")) tti_str_putc(r->out, '^'), r->p++;
     if (next_is(r, "]")) tti_str_puts(r->out, "\\]"), r->p++;
-    while (r->p < r->end && *r->p != ']') {
+    while (r->p < r->end) {
         if (next_is(r, "&&")) return refuse(r, "an intersection of character classes (&&)");
-        if (*r->p == '[') {
-            TT_TRY(posix_class(r));
+        if (*r->p == ']') {
+            r->p++;
+            if (--depth == 0) return tti_str_putc(r->out, ']'), TT_OK;
+        } else if (*r->p == '[') {
+            if (posix_class(r)) continue;
+            if (next_is(r, "[^") || next_is(r, "[:") || next_is(r, "[]"))
+                return refuse(r, "such a character class inside another");
+            depth++;
+            r->p++;
         } else if (*r->p == '\\') {
             r->p++;
             TT_TRY(escape(r, true));
@@ -131,10 +135,7 @@ static tt_status class_body(reader *r) {
             tti_str_putc(r->out, *r->p++);
         }
     }
-    if (r->p >= r->end) return refuse(r, "a character class without its end");
-    r->p++;
-    tti_str_putc(r->out, ']');
-    return TT_OK;
+    return refuse(r, "a character class without its end");
 }
 
 /* After "(?": option letters differ, m is what PCRE2 calls s. */
