@@ -4,7 +4,15 @@
 
 #include <string.h>
 
-#define BASE_OPTIONS "-cl-std=CL1.2"
+/* Without fma in hardware a driver computes it in software, some a thousand times slower than the
+ * product and the sum (llvmpipe): cl/common.clh then takes those. */
+static const char *base_options(const tti_device *d) {
+    cl_device_fp_config single = 0;
+    cl_int code = clGetDeviceInfo(d->info.cl_device, CL_DEVICE_SINGLE_FP_CONFIG, sizeof single,
+                                  &single, NULL);
+    return code == CL_SUCCESS && !(single & CL_FP_FMA) ? "-cl-std=CL1.2 -DTT_NO_FMA"
+                                                       : "-cl-std=CL1.2";
+}
 
 /* The first lines that say what is wrong, joined into one line of at most size bytes. */
 static void first_errors(char *out, size_t size, const char *log) {
@@ -116,7 +124,7 @@ static tt_status make_program(cl_program *out, tti_device *d, const char *file,
     char *path = NULL, *payload = NULL;
     cl_program p = NULL;
     tt_status s;
-    tti_str_printf(&options, "%s%s%s", BASE_OPTIONS, *defines ? " " : "", defines);
+    tti_str_printf(&options, "%s%s%s", base_options(d), *defines ? " " : "", defines);
     TT_GO(options.status);
     TT_GO(tti_kernel_source(&source, file));
     tti_hash key = program_key(d, &source, options.p);
