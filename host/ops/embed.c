@@ -27,7 +27,8 @@ static tt_status shape(tti_graph *g, tti_node *n) {
 
 static tt_status enqueue(tti_exec *e, const tti_node *n) {
     const bool add = n->in[ADD] != TTI_NONE;
-    tti_launch k = tti_kernel(e->dev, "embed", "embed_fwd", tti_x_defines(e, "-DADD=%d", add));
+    tti_launch k = tti_kernel(e->dev, "embed", "embed_fwd",
+                              tti_x_defines(e, "-DADD=%d -DCOLV=%d", add, e->caps->wg));
     tti_arg_mem(&k, tti_x_mem(e, n->out[0]));
     tti_arg_mem(&k, tti_x_mem(e, n->in[TABLE]));
     tti_arg_mem(&k, tti_x_mem(e, n->in[IDS]));
@@ -53,7 +54,8 @@ static tt_status enqueue_bwd(tti_exec *e, const tti_node *n) {
      * and, on GPUs, the terms too. */
     const bool few = n->attr.i[FEW] != 0;
     const int colv = few ? tti_x_colv(e) : e->caps->wg;
-    tti_launch k = tti_kernel(e->dev, "embed", "embed_bwd", tti_x_defines(e, "-DCOLV=%d", colv));
+    tti_launch k =
+        tti_kernel(e->dev, "embed", "embed_bwd", tti_x_defines(e, "-DADD=0 -DCOLV=%d", colv));
     tti_arg_mem(&k, to);
     for (int i = DY; i <= DST; i++) tti_arg_mem(&k, tti_x_mem(e, n->in[i]));
     tti_arg_i32(&k, (int)cols);

@@ -23,8 +23,13 @@ static tt_status shape(tti_graph *g, tti_node *n) {
     return TT_OK;
 }
 
+/* All kernels of the file with one set of defines, so that they are one program. */
+static const char *defines(tti_exec *e, bool before) {
+    return tti_x_defines(e, "-DCOLV=%d -DBEFORE=%d", tti_x_colv(e), before);
+}
+
 static tt_status enqueue(tti_exec *e, const tti_node *n) {
-    tti_launch k = tti_kernel(e->dev, "layernorm", "layernorm_fwd", tti_x_defines(e, " "));
+    tti_launch k = tti_kernel(e->dev, "layernorm", "layernorm_fwd", defines(e, false));
     tti_arg_mem(&k, tti_x_mem(e, n->out[Y]));
     tti_arg_mem(&k, tti_x_mem(e, n->out[STATS]));
     for (int i = X; i <= B; i++) tti_arg_mem(&k, tti_x_mem(e, n->in[i]));
@@ -41,8 +46,7 @@ static tt_status shape_x(tti_graph *g, tti_node *n) {
 
 static tt_status enqueue_x(tti_exec *e, const tti_node *n) {
     const bool before = n->in[BEFORE] != TTI_NONE;
-    tti_launch k =
-        tti_kernel(e->dev, "layernorm", "layernorm_bwd_x", tti_x_defines(e, "-DBEFORE=%d", before));
+    tti_launch k = tti_kernel(e->dev, "layernorm", "layernorm_bwd_x", defines(e, before));
     tti_arg_mem(&k, tti_x_mem(e, n->out[0]));
     for (int i = DY; i <= STATSB; i++) tti_arg_mem(&k, tti_x_mem(e, n->in[i]));
     tti_arg_mem(&k, tti_x_mem(e, n->in[before ? BEFORE : DY]));
@@ -58,8 +62,7 @@ static tt_status shape_w(tti_graph *g, tti_node *n) {
 static tt_status enqueue_w(tti_exec *e, const tti_node *n) {
     const int colv = tti_x_colv(e);
     const size_t cols = tti_x_cols(e, n->in[DYW]);
-    tti_launch k =
-        tti_kernel(e->dev, "layernorm", "layernorm_bwd_w", tti_x_defines(e, "-DCOLV=%d", colv));
+    tti_launch k = tti_kernel(e->dev, "layernorm", "layernorm_bwd_w", defines(e, false));
     tti_arg_mem(&k, tti_x_mem(e, n->out[0]));
     for (int i = DYW; i <= STATSW; i++) tti_arg_mem(&k, tti_x_mem(e, n->in[i]));
     tti_arg_i32(&k, (int)tti_x_rows(e, n->in[DYW]));

@@ -29,7 +29,6 @@ struct tti_optimizer {
     cl_mem state, ring, sums, ids, slot_ids;
     uint32_t begun, updated, flushed;
     double beta1, beta2, weight_decay;
-    char defines[64];
 };
 
 tti_optimizer_opts tti_optimizer_defaults(void) {
@@ -147,8 +146,6 @@ tt_status tti_optimizer_new(tti_optimizer **out, tti_device *d, const tti_optimi
     o->beta1 = decimal(opts->beta1);
     o->beta2 = decimal(opts->beta2);
     o->weight_decay = decimal(opts->weight_decay);
-    const tti_caps *c = tti_device_caps(d);
-    snprintf(o->defines, sizeof o->defines, "-DWG=%d -DVW=%d -DCHUNK=%d", c->wg, c->vw, CHUNK);
     o->arenas = tti_calloc(narenas + 1, sizeof *o->arenas);
     o->sparse = tti_calloc(nsparse + 1, sizeof *o->sparse);
     o->part = tti_calloc(narenas + nsparse + 1, sizeof *o->part);
@@ -181,14 +178,20 @@ void tti_optimizer_free(tti_optimizer *o) {
     tti_free(o);
 }
 
+/* every, decay: the defines of the kernels on tables; the others take what tables mostly do. */
+static tti_launch kernel(const tti_optimizer *o, const char *name, bool every, bool decay) {
+    const tti_caps *c = tti_device_caps(o->d);
+    char defines[128];
+    snprintf(defines, sizeof defines, "-DWG=%d -DVW=%d -DCHUNK=%d -DSTEPS=%d -DEVERY=%d -DDECAY=%d",
+             c->wg, c->vw, CHUNK, STEPS, every, decay);
+    return tti_kernel(o->d, "optimizer", name, defines);
+}
+
 /* n rows of sparse parameter i, those of o->ids; or, with ids false, all rows. */
 static tt_status catch_up(tti_optimizer *o, size_t i, bool ids, size_t n, uint32_t to) {
     const tti_optimizer_sparse *s = &o->sparse[i];
     const part *p = &o->part[o->narenas + i];
-    char defines[128];
-    snprintf(defines, sizeof defines, "%s -DSTEPS=%d -DEVERY=%d -DDECAY=%d", o->defines, STEPS,
-             !ids, s->decay && o->weight_decay > 0);
-    tti_launch k = tti_kernel(o->d, "optimizer", "catch_up", defines);
+    tti_launch k = kernel(o, "catch_up", !ids, s->decay);
     tti_arg_mem(&k, s->p);
     tti_arg_mem(&k, p->m);
     tti_arg_mem(&k, p->v);
@@ -232,7 +235,7 @@ tt_status tti_optimizer_begin(tti_optimizer *o, uint32_t step, float lr, const i
 }
 
 static tt_status sum_of_squares(tti_optimizer *o, cl_mem g, size_t count, size_t first_part) {
-    tti_launch k = tti_kernel(o->d, "optimizer", "sumsq", o->defines);
+    tti_launch k = kernel(o, "sumsq", false, true);
     tti_arg_mem(&k, o->sums);
     tti_arg_mem(&k, g);
     tti_arg_u32(&k, (uint32_t)count);
@@ -251,7 +254,7 @@ static tt_status find_norm(tti_optimizer *o, size_t slots, cl_mem loss) {
         TT_TRY(sum_of_squares(o, o->sparse[i].g, count, parts));
         parts += chunks(count);
     }
-    tti_launch k = tti_kernel(o->d, "optimizer", "norm", o->defines);
+    tti_launch k = kernel(o, "norm", false, true);
     tti_arg_mem(&k, o->state);
     tti_arg_mem(&k, o->ring);
     tti_arg_mem(&k, o->sums);
@@ -265,7 +268,7 @@ static tt_status find_norm(tti_optimizer *o, size_t slots, cl_mem loss) {
 
 static tt_status update_arena(tti_optimizer *o, size_t i) {
     const tti_optimizer_arena *a = &o->arenas[i];
-    tti_launch k = tti_kernel(o->d, "optimizer", "adamw", o->defines);
+    tti_launch k = kernel(o, "adamw", false, true);
     tti_arg_mem(&k, a->p);
     tti_arg_mem(&k, a->g);
     tti_arg_mem(&k, o->part[i].m);
@@ -281,9 +284,7 @@ static tt_status update_arena(tti_optimizer *o, size_t i) {
 static tt_status update_rows(tti_optimizer *o, size_t i, size_t slots) {
     const tti_optimizer_sparse *s = &o->sparse[i];
     const part *p = &o->part[o->narenas + i];
-    char defines[128];
-    snprintf(defines, sizeof defines, "%s -DSTEPS=%d -DDECAY=%d", o->defines, STEPS, s->decay);
-    tti_launch k = tti_kernel(o->d, "optimizer", "adamw_rows", defines);
+    tti_launch k = kernel(o, "adamw_rows", false, s->decay);
     tti_arg_mem(&k, s->p);
     tti_arg_mem(&k, s->g);
     tti_arg_mem(&k, p->m);
