@@ -67,7 +67,7 @@ static tt_status find_caps(tti_caps *c, const tti_device_info *i) {
     c->cpu = cpu && c->wg == 1;
     c->vw = !c->cpu ? 4 : width >= 16 ? 16 : 8;
     TT_TRY(power_by_env(&c->vw, "TT_VW", 16));
-    c->att_rows = c->cpu ? c->vw : TT_MIN(64, c->wg);
+    c->att_rows = c->cpu ? 2 * c->vw : TT_MIN(64, c->wg);
     c->max_alloc = (size_t)i->max_alloc;
     c->memory = (size_t)i->memory;
     TT_TRY(lower_by_env(&c->max_alloc, "TT_MAX_ALLOC"));

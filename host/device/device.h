@@ -51,7 +51,7 @@ typedef struct {
                          TT_WG overrides: more than 1 shapes a CPU like a GPU (tests) */
     int vw;           /* floats in an explicit vector: 16 or 8 on CPUs, 1, 2 or 4 on GPUs;
                          TT_VW overrides */
-    int att_rows;     /* query rows one attention work-group handles: vw on CPUs, 64 on GPUs */
+    int att_rows;     /* query rows one attention work-group handles: 2 vw on CPUs, 64 on GPUs */
     size_t max_alloc; /* largest single buffer, bytes; TT_MAX_ALLOC lowers it (tests) */
     size_t align;     /* sub-buffer alignment in bytes, >= 64 */
     size_t memory;    /* bytes of device memory; TT_DEVICE_MEMORY lowers it (tests) */
