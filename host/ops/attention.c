@@ -38,7 +38,9 @@ static void shape_kernels(launch_shape *s, const tti_exec *e, const tti_node *n,
                                                     registers: 32 with AVX-512, else 16 */
     int cw = vw;
     while (dim % cw) cw /= 2;
-    const double p = e->training ? (double)n->attr.f[DROPOUT] : 0.0;
+    /* In 65536ths, not rounded down to none; what is kept grows by as much, so the mean stays. */
+    const double share = e->training ? (double)n->attr.f[DROPOUT] : 0.0;
+    const double drop = share > 0 ? fmin(fmax(rint(share * 0x1p16), 1), 65535) : 0.0;
     s->wg = (size_t)wg;
     s->heads = (size_t)i[HEADS];
     s->kv_heads = (size_t)i[KV_HEADS];
@@ -47,8 +49,8 @@ static void shape_kernels(launch_shape *s, const tti_exec *e, const tti_node *n,
                       " -DSCALE=%.9ef -DCAUSAL=%d -DWINDOW=%d -DSITE=%d -DDROP=%uu"
                       " -DKEEP=%.9ef",
                       wg, vw, nq, c->cpu ? 32 : group, group, cw, dim, i[HEADS], i[KV_HEADS],
-                      (double)n->attr.f[SCALE], i[CAUSAL], i[WINDOW], i[SITE],
-                      (unsigned)(p * 0x1p32), 1.0 / (1.0 - p));
+                      (double)n->attr.f[SCALE], i[CAUSAL], i[WINDOW], i[SITE], (unsigned)drop,
+                      65536.0 / (65536.0 - drop));
     if (n->attr.f[SOFTCAP] > 0)
         at += snprintf(s->defines + at, sizeof s->defines - (size_t)at, " -DSOFTCAP=1 -DCAP=%.9ef",
                        (double)n->attr.f[SOFTCAP]);

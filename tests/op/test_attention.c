@@ -65,10 +65,11 @@ static double kept(const td_case *c, int kpos, int qpos, int seq, int head) {
     const tti_attention_opts *o = c->opts;
     if (o->dropout == 0 || c->inference) return 1;
     const uint32_t stream = (TTI_STREAM_DROPOUT + 16 * (uint32_t)o->site) ^ ((uint32_t)head << 20);
-    const uint32_t r =
-        tti_philox((uint32_t)kpos / 4, (uint32_t)qpos, (uint32_t)seq, stream, SEED, STEP)
-            .v[kpos % 4];
-    return r < (uint32_t)((double)o->dropout * 0x1p32) ? 0 : 1 / (1 - (double)o->dropout);
+    const uint32_t word =
+        tti_philox((uint32_t)kpos / 8, (uint32_t)qpos, (uint32_t)seq, stream, SEED, STEP)
+            .v[kpos / 2 % 4];
+    const double drop = rint((double)o->dropout * 65536);
+    return (word >> 16 * (kpos % 2) & 0xFFFF) < drop ? 0 : 65536 / (65536 - drop);
 }
 
 static void ref_row(double *y, const double *const *v, const td_case *c, const td_feed *f, int seq,
