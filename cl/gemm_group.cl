@@ -41,7 +41,7 @@ kernel __attribute__((reqd_work_group_size(TX, TY, 1))) void
 gemm_group(const int m, const int n, const int k, const int lda_, const int ldb_, const int ldc,
            global const A_T *a, global const B_T *b, global float *c, global const float *bias,
            global const float *residual, const float alpha, const int flags) {
-    local float as[DEPTH][BY + 1], bs[DEPTH][BX + 1];
+    local float as[DEPTH][BY + 1], bs[DEPTH][BX + 1], out[RX][ITEMS];
     const size_t lda = lda_, ldb = ldb_;
     const int tx = get_local_id(0), ty = get_local_id(1), id = ty * TX + tx;
     const int j0 = get_group_id(0) * BX, i0 = get_group_id(1) * BY;
@@ -68,15 +68,24 @@ gemm_group(const int m, const int n, const int k, const int lda_, const int ldb_
                 for (int x = 0; x < RX; x++) sum[y][x] = fma(av[y], bv[x], sum[y][x]);
         }
     }
-#pragma unroll
+    // Rolled loops, so that the epilogue's code is there once: a row of sums is picked by selects,
+    // which keeps the sums in registers, and passed on through a work-item's own local memory.
+#pragma unroll 1
     for (int y = 0; y < RY; y++) {
-        const int i = i0 + ty + y * TY;
 #pragma unroll
+        for (int x = 0; x < RX; x++) {
+            float picked = sum[0][x];
+#pragma unroll
+            for (int z = 1; z < RY; z++) picked = y == z ? sum[z][x] : picked;
+            out[x][id] = picked;
+        }
+        const int i = i0 + ty + y * TY;
+#pragma unroll 1
         for (int x = 0; x < RX; x++) {
             const int j = j0 + tx + x * TX;
             if (i >= m || j >= n) continue;
             const size_t at = (size_t)i * ldc + j;
-            gemm_end(sum[y][x], alpha, flags, 1, c + at, bias + j, residual + at);
+            gemm_end(out[x][id], alpha, flags, 1, c + at, bias + j, residual + at);
         }
     }
 }

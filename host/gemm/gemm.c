@@ -94,13 +94,13 @@ static tt_status check_call(const tti_gemm_call *c) {
         return tti_fail(TT_E_ARG, "gemm: accumulating with a bias, residual or activation");
     if ((unsigned)c->act > TTI_ACT_TANH)
         return tti_fail(TT_E_ARG, "gemm: activation %d: unknown", (int)c->act);
+    if (c->c && (c->c == c->a || c->c == c->b))
+        return tti_fail(TT_E_ARG, "gemm: C is one of the operands; give it a buffer of its own");
     TT_TRY(check_operand("A", c->a, s->k ? s->ta ? s->k : s->m : 0, s->ta ? s->m : s->k, c->lda));
     TT_TRY(check_operand("B", c->b, s->k ? s->tb ? s->n : s->k : 0, s->tb ? s->k : s->n, c->ldb));
     TT_TRY(check_operand("C", c->c, s->m, s->n, c->ldc));
     if (c->bias) TT_TRY(check_operand("bias", c->bias, 1, s->n, s->n));
     if (c->residual) TT_TRY(check_operand("residual", c->residual, s->m, s->n, c->ldc));
-    if (c->c == c->a || c->c == c->b)
-        return tti_fail(TT_E_ARG, "gemm: C is one of the operands; give it a buffer of its own");
     return TT_OK;
 }
 

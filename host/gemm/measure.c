@@ -12,8 +12,9 @@
 #define BUDGET 0.25 /* seconds of timing a class */
 #define ROUNDS 5
 #define HOPELESS 2.5 /* times slower than the best at first sight: not timed any further */
-#define CLEARLY 0.97 /* a later candidate must need less than this share of an earlier one's time \
-                      */
+#define CLEARLY                                                                       \
+    0.97 /* a later candidate must need less than this share of an earlier one's time \
+          */
 
 typedef struct {
     int provider, variant;

@@ -13,9 +13,9 @@ typedef struct {
     size_t min_n, max_n;
 } cpu_tile;
 static const cpu_tile cpu_tiles[] = {
-    {"8x3x16", 8, 3, 16, 33, ANY}, {"12x2x16", 12, 2, 16, 17, ANY}, {"6x4x16", 6, 4, 16, 33, ANY},
-    {"8x1x16", 8, 1, 16, 9, 16},   {"12x1x16", 12, 1, 16, 9, 16},   {"6x2x8", 6, 2, 8, 9, ANY},
-    {"4x3x8", 4, 3, 8, 17, ANY},   {"8x1x8", 8, 1, 8, 0, 8},        {"12x1x8", 12, 1, 8, 0, 8},
+    {"8x3x16", 8, 3, 16, 33, ANY}, {"12x2x16", 12, 2, 16, 17, ANY}, {"8x1x16", 8, 1, 16, 9, 16},
+    {"12x1x16", 12, 1, 16, 9, 16}, {"6x2x8", 6, 2, 8, 9, ANY},      {"4x3x8", 4, 3, 8, 17, ANY},
+    {"8x1x8", 8, 1, 8, 0, 8},      {"12x1x8", 12, 1, 8, 0, 8},
 };
 #define CPU_TILES ((int)TT_COUNT(cpu_tiles))
 
@@ -43,7 +43,8 @@ static bool suits(const tti_caps *c, int variant, const tti_gemm_shape *s) {
         return c->cpu && t->vw == vw && s->n >= t->min_n && s->n <= t->max_n;
     }
     const gpu_tile *t = &gpu_tiles[variant - CPU_TILES];
-    const size_t local = sizeof(float) * (size_t)(t->depth * (t->tx * t->rx + t->ty * t->ry + 2));
+    const size_t local = sizeof(float) * (size_t)(t->depth * (t->tx * t->rx + t->ty * t->ry + 2) +
+                                                  t->tx * t->ty * t->rx);
     return !c->cpu && local <= c->local_mem && s->m >= t->min_m && s->m <= t->max_m &&
            s->n >= t->min_n && s->n <= t->max_n;
 }
