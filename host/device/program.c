@@ -10,8 +10,8 @@ static const char *base_options(const tti_device *d) {
     cl_device_fp_config single = 0;
     cl_int code = clGetDeviceInfo(d->info.cl_device, CL_DEVICE_SINGLE_FP_CONFIG, sizeof single,
                                   &single, NULL);
-    return code == CL_SUCCESS && !(single & CL_FP_FMA) ? "-cl-std=CL1.2 -DTT_NO_FMA"
-                                                       : "-cl-std=CL1.2";
+    return code == CL_SUCCESS && !(single & CL_FP_FMA) ? "-cl-std=CL1.2 -w -DTT_NO_FMA"
+                                                       : "-cl-std=CL1.2 -w";
 }
 
 /* The first lines that say what is wrong, joined into one line of at most size bytes. */
