@@ -87,8 +87,10 @@ static int read_options(int argc, char **argv, options *o) {
 static void put_piece(tti_str *s, const char *piece, size_t n) {
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)piece[i];
-        if (c <= 0x20 || c == 0x7F) tti_str_printf(s, "\\x%02x", c);
-        else tti_str_putc(s, (char)c);
+        if (c <= 0x20 || c == 0x7F)
+            tti_str_printf(s, "\\x%02x", c);
+        else
+            tti_str_putc(s, (char)c);
     }
 }
 
@@ -102,8 +104,10 @@ static void put_pieces(options *o, const char *between) {
         size_t n = 0;
         const char *piece = tti_tokenizer_piece(o->tokenizer, e->ids[i], &n);
         if (i) tti_str_puts(&o->line, between);
-        if (o->json) tti_str_json(&o->line, piece ? piece : "", n);
-        else put_piece(&o->line, piece ? piece : "", n);
+        if (o->json)
+            tti_str_json(&o->line, piece ? piece : "", n);
+        else
+            put_piece(&o->line, piece ? piece : "", n);
     }
 }
 
@@ -160,8 +164,7 @@ static tt_status all_lines(options *o) {
         if (n && line[n - 1] == '\n') n--;
         s = one_text(o, line, (size_t)n);
     }
-    if (s == TT_OK && !feof(stdin))
-        s = tti_fail(TT_E_IO, "standard input: %s", strerror(errno));
+    if (s == TT_OK && !feof(stdin)) s = tti_fail(TT_E_IO, "standard input: %s", strerror(errno));
     free(line); /* getline's */
     return s;
 }

@@ -54,7 +54,7 @@ tt_status tti_added_load(tti_added *a, const tti_model *m, const tti_file *f, co
 static tt_status add_to(tti_finder *f, const void *p, size_t n, size_t number) {
     if (!n) return TT_OK;
     f->first[*(const uint8_t *)p] = true;
-    return tti_trie_add(&f->trie, p, n, (int32_t)number, true);
+    return tti_trie_add(&f->trie, p, n, (int32_t)number, false); /* of equal ones the first */
 }
 
 /* Lists what each token looks like: its content, normalized where it is matched so. */
@@ -65,6 +65,8 @@ static tt_status show(tti_added *a, const tti_norms *norms, tti_work *w) {
         tti_text_bytes(&w->cur, a->vocab.bytes + e->at, e->len, (tti_span){0, 0});
         TT_TRY(w->cur.status);
         if (a->flags[i].normalized) TT_TRY(tti_normalize(norms, w));
+        tti_text_bytes(&w->cur, "", 1, (tti_span){0, 0}); /* strings end in NUL here */
+        TT_TRY(w->cur.status);
         TT_TRY(tti_strings_add(&a->shown, w->cur.p, w->cur.n));
     }
     return TT_OK;
@@ -72,20 +74,16 @@ static tt_status show(tti_added *a, const tti_norms *norms, tti_work *w) {
 
 static const char *shown(const tti_added *a, size_t i, size_t *n) {
     size_t from = i ? a->shown.end[i - 1] : 0;
-    *n = a->shown.end[i] - from;
+    *n = a->shown.end[i] - from - 1;
     return a->shown.text.p + from;
 }
 
 tt_status tti_added_ready(tti_added *a, const tti_norms *norms, tti_work *w) {
     TT_TRY(show(a, norms, w));
-    /* where two become the same by normalization, the last one counts, plain ones after special */
-    for (int plain = 0; plain < 2; plain++) {
-        for (size_t i = 0; i < a->vocab.n; i++) {
-            size_t n;
-            const char *z = shown(a, i, &n);
-            if (a->flags[i].special != !plain) continue;
-            TT_TRY(add_to(a->flags[i].normalized ? &a->normalized : &a->raw, z, n, i));
-        }
+    for (size_t i = 0; i < a->vocab.n; i++) {
+        size_t n;
+        const char *z = shown(a, i, &n);
+        TT_TRY(add_to(a->flags[i].normalized ? &a->normalized : &a->raw, z, n, i));
     }
     return TT_OK;
 }
@@ -119,8 +117,7 @@ static bool word_after(const tti_text *t, size_t i, size_t end) {
 }
 
 /* The longest token that begins at byte i: its number and end, or -1. */
-static int32_t longest(const tti_finder *f, const tti_text *t, size_t i, size_t end,
-                       size_t *stop) {
+static int32_t longest(const tti_finder *f, const tti_text *t, size_t i, size_t end, size_t *stop) {
     int32_t found = -1;
     uint32_t node = 0;
     for (; i < end && (node = tti_trie_step(&f->trie, node, t->p[i])); i++) {
@@ -143,7 +140,8 @@ tt_status tti_added_find(const tti_added *a, const tti_finder *f, const tti_text
         size_t from = i;
         const tti_added_flags flags = a->flags[found];
         i = stop;
-        if (flags.single_word && (word_before(t, begin, from) || word_after(t, stop, end))) continue;
+        if (flags.single_word && (word_before(t, begin, from) || word_after(t, stop, end)))
+            continue;
         if (flags.lstrip) {
             while (from > begin && tti_uc_is(tti_utf8_before(t->p + from, &k), TTI_UC_SPACE))
                 from -= k;

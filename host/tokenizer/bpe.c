@@ -153,9 +153,11 @@ tt_status tti_merge_add(tti_model *m, const char *file, const char *a, size_t na
     tt_status s = joined.status;
     if (s == TT_OK) {
         int32_t id = tti_vocab_find(&m->vocab, joined.p, joined.len);
-        if (left < 0 || right < 0 || id < 0)
+        if (left < 0 || right < 0 || id < 0 || nb < m->n_prefix)
             s = tti_fail(TT_E_FORMAT, "%s: merge %zu: %.80s is not in the vocabulary", file, rank,
-                         left < 0 ? a : right < 0 ? b : joined.p);
+                         left < 0    ? a
+                         : right < 0 ? b
+                                     : joined.p);
         else
             s = tti_pairs_set(&m->merges, (uint64_t)(uint32_t)left << 32 | (uint32_t)right,
                               (uint32_t)rank, (uint32_t)id);

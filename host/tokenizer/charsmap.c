@@ -103,8 +103,10 @@ static utf8proc_int32_t for_cluster(uint32_t cp) {
     size_t lo = 0, hi = tti_uc_n_young_marks;
     while (lo < hi) {
         size_t mid = (lo + hi) / 2;
-        if (tti_uc_young_marks[mid][1] < cp) lo = mid + 1;
-        else hi = mid;
+        if (tti_uc_young_marks[mid][1] < cp)
+            lo = mid + 1;
+        else
+            hi = mid;
     }
     bool mark = lo < tti_uc_n_young_marks && tti_uc_young_marks[lo][0] <= cp;
     return mark ? 0x300 : (utf8proc_int32_t)cp;
@@ -137,8 +139,10 @@ tt_status tti_charsmap_apply(const tti_charsmap *m, tti_work *w) {
         for (; i < end; i += k) {
             k = tti_utf8_len(t->p[i]);
             by = find(m, t->p + i, k, &len);
-            if (by) tti_text_bytes(&w->next, by, len, t->at[i]);
-            else tti_text_copy(&w->next, t, i, i + k);
+            if (by)
+                tti_text_bytes(&w->next, by, len, t->at[i]);
+            else
+                tti_text_copy(&w->next, t, i, i + k);
         }
     }
     TT_TRY(w->next.status);

@@ -34,9 +34,9 @@ static void put_replaced(tti_str *out, view v, const char *from, size_t n, const
 /* Takes out the spaces that splitting at punctuation left: one replacement after the other. */
 static tt_status clean(tti_str *s, size_t from) {
     static const char *const pairs[][2] = {
-        {" .", "."},     {" ?", "?"},    {" !", "!"},            {" ,", ","},    {" ' ", "'"},
-        {" n't", "n't"}, {" 'm", "'m"},  {" do not", " don't"},  {" 's", "'s"},  {" 've", "'ve"},
-        {" 're", "'re"},
+        {" .", "."},   {" ?", "?"},     {" !", "!"},     {" ,", ","},
+        {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},   {" do not", " don't"},
+        {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"},
     };
     for (size_t i = 0; i < TT_COUNT(pairs); i++) {
         const char *a = pairs[i][0], *b = pairs[i][1];
@@ -59,8 +59,10 @@ static tt_status wordpiece(const tti_dec *d, const tti_strings *in, tti_strings 
         view v = string_at(in, i);
         size_t from = out->text.len;
         if (i) {
-            if (starts(v, d->text, d->n)) v.p += d->n, v.n -= d->n;
-            else tti_str_putc(&out->text, ' ');
+            if (starts(v, d->text, d->n))
+                v.p += d->n, v.n -= d->n;
+            else
+                tti_str_putc(&out->text, ' ');
         }
         tti_str_add(&out->text, v.p, v.n);
         if (d->cleanup) TT_TRY(clean(&out->text, from));
@@ -96,8 +98,10 @@ static tt_status metaspace(const tti_dec *d, const tti_strings *in, tti_strings 
         view v = string_at(in, i);
         for (size_t at = 0, k; at < v.n; at += k) {
             bool mark = tti_utf8_get(v.p + at, &k) == d->mark;
-            if (!mark) tti_str_add(&out->text, v.p + at, k);
-            else if (i || !d->prepended) tti_str_putc(&out->text, ' ');
+            if (!mark)
+                tti_str_add(&out->text, v.p + at, k);
+            else if (i || !d->prepended)
+                tti_str_putc(&out->text, ' ');
         }
         TT_TRY(close_string(out));
     }
@@ -171,8 +175,10 @@ static tt_status replace(const tti_dec *d, const tti_strings *in, tti_strings *o
         TT_GO(tti_regex_all(d->pattern, w, v.p, v.n, 0));
         for (size_t k = 0; k < w->matches.n; k++) {
             const tti_match m = w->matches.v[k];
-            if (m.hit) tti_str_add(&out->text, d->text, d->n);
-            else tti_str_add(&out->text, v.p + m.begin, m.end - m.begin);
+            if (m.hit)
+                tti_str_add(&out->text, d->text, d->n);
+            else
+                tti_str_add(&out->text, v.p + m.begin, m.end - m.begin);
         }
         TT_GO(close_string(out));
     }

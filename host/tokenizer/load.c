@@ -81,11 +81,11 @@ static void usual_special(tti_tokenizer *t) {
 
 static void find_special(tti_tokenizer *t, const tti_file *config, const tti_file *map) {
     bool any = false;
-#define FIND(member, key)                                                                          \
-    {                                                                                              \
-        const char *z = named(config, key);                                                        \
-        t->special.member = id_of(t, z ? z : named(map, key));                                     \
-        any |= t->special.member >= 0;                                                             \
+#define FIND(member, key)                                      \
+    {                                                          \
+        const char *z = named(config, key);                    \
+        t->special.member = id_of(t, z ? z : named(map, key)); \
+        any |= t->special.member >= 0;                         \
     }
     TTI_SPECIAL_MAP(FIND)
 #undef FIND
@@ -114,8 +114,10 @@ static tt_status split_path(tti_tokenizer *t, const char *path) {
         t->dir = tti_strdup(path);
         char *file = t->dir ? tti_path_join(path, "tokenizer.json") : NULL;
         if (!file) return TT_E_NOMEM;
-        if (tti_file_exists(file)) t->file = file;
-        else tti_free(file);
+        if (tti_file_exists(file))
+            t->file = file;
+        else
+            tti_free(file);
         return TT_OK;
     }
     const char *slash = strrchr(path, '/');
@@ -125,7 +127,8 @@ static tt_status split_path(tti_tokenizer *t, const char *path) {
 }
 
 static tt_status load_vocab_files(tti_tokenizer *t, const tti_file *config) {
-    char *vocab = tti_path_join(t->dir, "vocab.json"), *merges = tti_path_join(t->dir, "merges.txt");
+    char *vocab = tti_path_join(t->dir, "vocab.json"),
+         *merges = tti_path_join(t->dir, "merges.txt");
     char *lines = tti_path_join(t->dir, "vocab.txt");
     tt_status s = TT_E_NOMEM;
     if (vocab && merges && lines) {
@@ -134,8 +137,10 @@ static tt_status load_vocab_files(tti_tokenizer *t, const tti_file *config) {
         else if (tti_file_exists(lines))
             s = tti_load_vocab_txt(t, lines, config);
         else
-            s = tti_fail(TT_E_IO, "%s: no tokenizer.json, vocab.txt, or vocab.json with merges.txt; "
-                         "put the model's tokenizer files there", t->dir);
+            s = tti_fail(TT_E_IO,
+                         "%s: no tokenizer.json, vocab.txt, or vocab.json with merges.txt; "
+                         "put the model's tokenizer files there",
+                         t->dir);
     }
     tti_free(vocab);
     tti_free(merges);
@@ -153,8 +158,10 @@ tt_status tti_tokenizer_load(tti_tokenizer **out, const char *path) {
     t->serial = next_serial();
     TT_GO(split_path(t, path));
     TT_GO(side_file(t, "tokenizer_config.json", &config));
-    if (t->file) TT_GO(load_json(t));
-    else TT_GO(load_vocab_files(t, &config));
+    if (t->file)
+        TT_GO(load_json(t));
+    else
+        TT_GO(load_vocab_files(t, &config));
     TT_GO(finish(t, &config));
     *out = t;
     t = NULL;
@@ -176,9 +183,12 @@ static tt_status copy(const char *from, const char *dir, const char *name) {
 }
 
 tt_status tti_tokenizer_save(const tti_tokenizer *t, const char *dir) {
-    static const char *const names[] = {"vocab.txt",  "vocab.json",
-                                        "merges.txt", "tokenizer_config.json",
-                                        "special_tokens_map.json", "added_tokens.json"};
+    static const char *const names[] = {"vocab.txt",
+                                        "vocab.json",
+                                        "merges.txt",
+                                        "tokenizer_config.json",
+                                        "special_tokens_map.json",
+                                        "added_tokens.json"};
     if (t->file) TT_TRY(copy(t->file, dir, "tokenizer.json"));
     for (size_t i = 0; i < TT_COUNT(names); i++) {
         char *from = tti_path_join(t->dir, names[i]);

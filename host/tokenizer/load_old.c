@@ -42,8 +42,8 @@ tt_status tti_load_vocab_txt(tti_tokenizer *t, const char *path, const tti_file 
     char *text;
     size_t n;
     TT_TRY(tti_file_read(&text, &n, path, TTI_TOKENIZER_MAX_BYTES));
-    tt_status s = tti_model_vocab_txt(&t->model, path, text, n,
-                                      name_of(config, "unk_token", "[UNK]"));
+    tt_status s =
+        tti_model_vocab_txt(&t->model, path, text, n, name_of(config, "unk_token", "[UNK]"));
     tti_free(text);
     return s == TT_OK ? bert(t, config) : s;
 }

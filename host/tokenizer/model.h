@@ -12,11 +12,11 @@ typedef enum { TTI_WORDPIECE, TTI_WORDLEVEL, TTI_BPE, TTI_UNIGRAM } tti_model_ki
 typedef struct {
     tti_model_kind kind;
     tti_vocab vocab;
-    int32_t unk;      /* -1: none, or not in the vocabulary */
-    char *unk_name;   /* NULL: none */
-    char *prefix;     /* WordPiece, BPE: before a piece inside a word; may be NULL */
+    int32_t unk;    /* -1: none, or not in the vocabulary */
+    char *unk_name; /* NULL: none */
+    char *prefix;   /* WordPiece, BPE: before a piece inside a word; may be NULL */
     size_t n_prefix;
-    char *suffix;     /* BPE: after the last piece of a word; may be NULL */
+    char *suffix; /* BPE: after the last piece of a word; may be NULL */
     size_t n_suffix;
     size_t max_chars; /* WordPiece: longer words are unknown */
     tti_pairs merges; /* BPE: (left id, right id) to (rank, id) */

@@ -119,8 +119,10 @@ static const char *line_end(const char *p, const char *end) {
 
 /* Past a line's end, be it \n, \r\n or \r. */
 static const char *next_line(const char *p, const char *end) {
-    if (p < end && *p == '\r') p++, p += p < end && *p == '\n';
-    else p += p < end;
+    if (p < end && *p == '\r')
+        p++, p += p < end && *p == '\n';
+    else
+        p += p < end;
     return p;
 }
 

@@ -95,8 +95,8 @@ static tt_status compose_run(tti_work *w, size_t begin, size_t end) {
     size_t n = end - begin;
     TT_TRY(TTI_GROW(w->cps, w->cap_cps, n));
     for (size_t i = 0; i < n; i++) w->cps[i] = w->mark[begin + i].cp;
-    utf8proc_ssize_t left = utf8proc_normalize_utf32(w->cps, (utf8proc_ssize_t)n,
-                                                     UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+    utf8proc_ssize_t left =
+        utf8proc_normalize_utf32(w->cps, (utf8proc_ssize_t)n, UTF8PROC_STABLE | UTF8PROC_COMPOSE);
     if (left < 0) return tti_fail(TT_E_INTERNAL, "utf8proc: %s", utf8proc_errmsg(left));
     size_t at = begin;
     for (utf8proc_ssize_t i = 0; i < left; i++) {

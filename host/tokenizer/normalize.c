@@ -9,18 +9,18 @@ static bool ascii(const tti_text *t) {
 
 /* Runs body for each code point of w->cur (cp, its place at, its length k), which appends to
  * w->next, then makes that the current text. */
-#define EACH(w, body)                                                                              \
-    do {                                                                                           \
-        const tti_text *t_ = &(w)->cur;                                                            \
-        tti_text *const to = &(w)->next;                                                           \
-        to->n = 0;                                                                                 \
-        for (size_t i_ = 0, k; i_ < t_->n; i_ += k) {                                              \
-            const uint32_t cp = tti_utf8_get(t_->p + i_, &k);                                      \
-            const tti_span at = t_->at[i_];                                                        \
-            body;                                                                                  \
-        }                                                                                          \
-        TT_TRY(to->status);                                                                        \
-        tti_text_swap(&(w)->cur, &(w)->next);                                                      \
+#define EACH(w, body)                                         \
+    do {                                                      \
+        const tti_text *t_ = &(w)->cur;                       \
+        tti_text *const to = &(w)->next;                      \
+        to->n = 0;                                            \
+        for (size_t i_ = 0, k; i_ < t_->n; i_ += k) {         \
+            const uint32_t cp = tti_utf8_get(t_->p + i_, &k); \
+            const tti_span at = t_->at[i_];                   \
+            body;                                             \
+        }                                                     \
+        TT_TRY(to->status);                                   \
+        tti_text_swap(&(w)->cur, &(w)->next);                 \
     } while (0)
 
 static bool chinese(uint32_t cp) {
@@ -31,8 +31,10 @@ static bool chinese(uint32_t cp) {
 }
 
 static void put_lower(tti_text *to, uint32_t cp, tti_span at) {
-    if (cp == 0x130) tti_text_bytes(to, "i\xCC\x87", 3, at);
-    else tti_text_put(to, tti_uc_lower(cp), at);
+    if (cp == 0x130)
+        tti_text_bytes(to, "i\xCC\x87", 3, at);
+    else
+        tti_text_put(to, tti_uc_lower(cp), at);
 }
 
 /* What BERT's normalizer does to a text of ASCII only, in place: nothing becomes longer. */
@@ -41,8 +43,10 @@ static void bert_ascii(const tti_norm *n, tti_text *t) {
     for (size_t i = 0; i < t->n; i++) {
         uint8_t c = t->p[i];
         if (n->clean) {
-            if (c >= '\t' && c <= '\r' && c != '\v' && c != '\f') c = ' ';
-            else if (c < 0x20 || c == 0x7F) continue;
+            if (c >= '\t' && c <= '\r' && c != '\v' && c != '\f')
+                c = ' ';
+            else if (c < 0x20 || c == 0x7F)
+                continue;
         }
         if (n->lower && (uint8_t)(c - 'A') < 26) c = (uint8_t)(c + 32);
         t->p[to] = c;

@@ -12,8 +12,10 @@ tt_status tti_pattern_load(tti_regex **out, const tti_file *f, const cJSON *obje
     size_t n;
     bool literal = tti_member(pattern, "String") != NULL;
     if (!cJSON_IsObject(pattern) || (!literal && !tti_member(pattern, "Regex")))
-        return tti_fail(TT_E_FORMAT, "%s: %s: pattern: expected {\"String\": ...} or "
-                        "{\"Regex\": ...}", f->name, place);
+        return tti_fail(TT_E_FORMAT,
+                        "%s: %s: pattern: expected {\"String\": ...} or "
+                        "{\"Regex\": ...}",
+                        f->name, place);
     TT_TRY(tti_need_string(f, pattern, place, literal ? "String" : "Regex", &z));
     TT_TRY(tti_string(z, &text, &n));
     tt_status s = literal ? tti_regex_literal(out, text, n) : tti_regex_new(out, text, n);

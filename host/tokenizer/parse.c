@@ -94,8 +94,8 @@ tt_status tti_get_index(const tti_file *f, const cJSON *object, const char *wher
     return TT_OK;
 }
 
-tt_status tti_get_string(const tti_file *f, const cJSON *object, const char *where,
-                         const char *key, const char **out) {
+tt_status tti_get_string(const tti_file *f, const cJSON *object, const char *where, const char *key,
+                         const char **out) {
     const cJSON *v = tti_member(object, key);
     *out = cJSON_IsString(v) ? v->valuestring : NULL;
     return !v || *out ? TT_OK : wrong(f, where, key, "a string", v);

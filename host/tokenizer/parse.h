@@ -27,14 +27,13 @@ tt_status tti_get_bool(const tti_file *f, const cJSON *object, const char *where
 tt_status tti_get_index(const tti_file *f, const cJSON *object, const char *where, const char *key,
                         int64_t fallback, int64_t *out); /* whole, 0 to 2^53 */
 /* Borrowed, still with C0 80 for NUL; *out is NULL where there is none. */
-tt_status tti_get_string(const tti_file *f, const cJSON *object, const char *where,
-                         const char *key, const char **out);
+tt_status tti_get_string(const tti_file *f, const cJSON *object, const char *where, const char *key,
+                         const char **out);
 /* The same, and a missing one is an error. */
 tt_status tti_need_string(const tti_file *f, const cJSON *object, const char *where,
                           const char *key, const char **out);
 /* "type" of an object: borrowed. */
-tt_status tti_get_type(const tti_file *f, const cJSON *object, const char *where,
-                       const char **out);
+tt_status tti_get_type(const tti_file *f, const cJSON *object, const char *where, const char **out);
 /* A string of one code point. */
 tt_status tti_get_char(const tti_file *f, const cJSON *object, const char *where, const char *key,
                        uint32_t fallback, uint32_t *out);

@@ -13,8 +13,10 @@ static void longest_first(size_t *na, size_t *nb, size_t max) {
         *nb = a_first ? other : half;
         return;
     }
-    if (*na <= *nb) *nb = max - *na;
-    else *na = max - *nb;
+    if (*na <= *nb)
+        *nb = max - *na;
+    else
+        *na = max - *nb;
 }
 
 static tt_status put(tti_encoding *e, int32_t id, int32_t type_id, bool special, tti_span at) {
@@ -49,8 +51,8 @@ static uint32_t forward(const uint8_t *p, uint32_t from, uint32_t to, uint32_t c
 }
 
 static uint32_t back(const uint8_t *p, uint32_t from, uint32_t to, uint32_t chars) {
-    for (; chars && to > from; chars--)
-        do to--;
+    for (; chars && to > from; chars--) do
+            to--;
         while (to > from && (p[to] & 0xC0) == 0x80);
     return to;
 }
@@ -96,8 +98,9 @@ tt_status tti_post_apply(const tti_post *p, const tti_work *w, size_t na, bool p
         }
         bool a = it.kind == TTI_TEXT_A;
         size_t n = a ? na : nb, keep = a ? keep_a : keep_b;
-        const tti_token *v = w->token + (a ? 0 : na) + (left ? n - keep : 0);
-        for (size_t k = 0; k < keep; k++) TT_TRY(put(out, v[k].id, it.type_id, false, v[k].at));
+        size_t from = (a ? 0 : na) + (left ? n - keep : 0);
+        for (size_t k = from; k < from + keep; k++)
+            TT_TRY(put(out, w->token[k].id, it.type_id, false, w->token[k].at));
     }
     return TT_OK;
 }

@@ -36,8 +36,7 @@ tt_status tti_post_apply(const tti_post *p, const tti_work *w, size_t na, bool p
 /* Where spans are to be trimmed: counts the blanks at the edges of an added token that stands for
  * bytes begin..end of t; and takes blanks at the edges of the tokens from number first on, all of
  * the given text, out of their spans. */
-void tti_post_blanks(const tti_post *p, const tti_text *t, size_t begin, size_t end,
-                     tti_token *to);
+void tti_post_blanks(const tti_post *p, const tti_text *t, size_t begin, size_t end, tti_token *to);
 void tti_post_trim(const tti_post *p, const tti_model *m, tti_work *w, size_t first,
                    const char *text);
 

@@ -37,8 +37,7 @@ tt_status tti_post_pair(tti_post *p, int32_t cls, int32_t sep, bool roberta) {
 static tt_status load_named_id(const tti_file *f, const cJSON *j, const char *key, int32_t *out) {
     const cJSON *v = tti_member(j, key);
     const cJSON *id = cJSON_IsArray(v) && v->child ? v->child->next : NULL;
-    if (!id)
-        return tti_fail(TT_E_FORMAT, "%s: %s: %s: expected [token, id]", f->name, where, key);
+    if (!id) return tti_fail(TT_E_FORMAT, "%s: %s: %s: expected [token, id]", f->name, where, key);
     return tti_as_id(f, id, where, out);
 }
 
@@ -92,9 +91,8 @@ static tt_status load_template(tti_post *p, const tti_file *f, const cJSON *j) {
         const cJSON *list = tti_member(j, pair ? "pair" : "single"), *part;
         if (!cJSON_IsArray(list))
             return tti_fail(TT_E_FORMAT, "%s: %s: expected lists single and pair", f->name, where);
-        cJSON_ArrayForEach(part, list)
-            TT_TRY(template_item(pair ? &p->pair : &p->single, f, part,
-                                 tti_member(j, "special_tokens"), pair));
+        cJSON_ArrayForEach(part, list) TT_TRY(template_item(pair ? &p->pair : &p->single, f, part,
+                                                            tti_member(j, "special_tokens"), pair));
     }
     const tti_items *t = &p->single;
     if (t->n && t->v[0].kind == TTI_ADDED_ID) p->cls = t->v[0].id;

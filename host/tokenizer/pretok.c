@@ -102,9 +102,7 @@ static tt_status split_piece(const tti_pre *op, tti_work *w, tti_piece p) {
     case TTI_PRE_BERT: return split_bert(w, p);
     case TTI_PRE_WHITESPACE: return split_words(w, p);
     case TTI_PRE_FIXED_LENGTH: return split_length(w, p, op->length);
-    case TTI_PRE_CHAR:
-        TT_TRY(match_char(w, p, op->mark));
-        return split(w, TTI_REMOVED);
+    case TTI_PRE_CHAR: TT_TRY(match_char(w, p, op->mark)); return split(w, TTI_REMOVED);
     case TTI_PRE_WHITESPACE_SPLIT:
         TT_TRY(match_class(w, p, TTI_UC_SPACE));
         return split(w, TTI_REMOVED);
@@ -137,8 +135,10 @@ static tt_status split_all(const tti_pre *op, tti_work *w) {
     w->next_pieces.n = 0;
     for (size_t i = 0; i < w->pieces.n; i++) {
         const tti_piece p = w->pieces.v[i];
-        if (p.id >= 0) TT_TRY(tti_pieces_add(&w->next_pieces, p.begin, p.end, p.id));
-        else TT_TRY(split_piece(op, w, p));
+        if (p.id >= 0)
+            TT_TRY(tti_pieces_add(&w->next_pieces, p.begin, p.end, p.id));
+        else
+            TT_TRY(split_piece(op, w, p));
     }
     use_next_pieces(w);
     return TT_OK;
@@ -152,8 +152,10 @@ static tt_status rewrite(const tti_pre *op, tti_work *w,
     for (size_t i = 0; i < w->pieces.n; i++) {
         const tti_piece p = w->pieces.v[i];
         size_t begin = w->next.n;
-        if (p.id >= 0) tti_text_copy(&w->next, &w->doc, p.begin, p.end);
-        else change(op, w, p);
+        if (p.id >= 0)
+            tti_text_copy(&w->next, &w->doc, p.begin, p.end);
+        else
+            change(op, w, p);
         TT_TRY(w->next.status);
         TT_TRY(tti_pieces_add(&w->next_pieces, begin, w->next.n, p.id));
     }
@@ -183,8 +185,10 @@ static void to_metaspace(const tti_pre *op, tti_work *w, tti_piece p) {
         tti_text_put(&w->next, op->mark, t->at[p.begin]);
     for (size_t i = p.begin; i < p.end; i += k) {
         k = tti_utf8_len(t->p[i]);
-        if (t->p[i] == ' ') tti_text_put(&w->next, op->mark, t->at[i]);
-        else tti_text_copy(&w->next, t, i, i + k);
+        if (t->p[i] == ' ')
+            tti_text_put(&w->next, op->mark, t->at[i]);
+        else
+            tti_text_copy(&w->next, t, i, i + k);
     }
 }
 

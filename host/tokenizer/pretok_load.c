@@ -104,8 +104,7 @@ static tt_status load_one(tti_pres *out, const tti_file *f, const cJSON *j, int 
     const char *type;
     tti_pre *p;
     TT_TRY(tti_get_type(f, j, where, &type));
-    if (!strcmp(type, "Sequence"))
-        return load_list(out, f, tti_member(j, "pretokenizers"), depth);
+    if (!strcmp(type, "Sequence")) return load_list(out, f, tti_member(j, "pretokenizers"), depth);
     for (size_t i = 0; i < TT_COUNT(types); i++) {
         if (strcmp(type, types[i].type)) continue;
         TT_TRY(append(out, types[i].kind, &p));

@@ -69,8 +69,10 @@ tt_status tti_regex_new(tti_regex **out, const char *pattern, size_t n) {
     TT_GO(compile(r, &translated));
 done:
     tti_str_free(&translated);
-    if (s == TT_OK) *out = r;
-    else tti_regex_free(r);
+    if (s == TT_OK)
+        *out = r;
+    else
+        tti_regex_free(r);
     return s;
 }
 
@@ -101,8 +103,10 @@ static uint32_t stand_in(uint32_t cp) {
     size_t lo = 0, hi = tti_uc_n_stand_ins;
     while (lo < hi) {
         size_t mid = (lo + hi) / 2;
-        if (tti_uc_stand_ins[mid].last < cp) lo = mid + 1;
-        else hi = mid;
+        if (tti_uc_stand_ins[mid].last < cp)
+            lo = mid + 1;
+        else
+            hi = mid;
     }
     bool in = lo < tti_uc_n_stand_ins && tti_uc_stand_ins[lo].first <= cp;
     return in ? tti_uc_stand_ins[lo].as : cp;
@@ -143,8 +147,10 @@ static tt_status next(const tti_regex *r, tti_work *w, const uint8_t *p, size_t 
     if (rc < 0) {
         char why[120];
         pcre2_get_error_message(rc, (PCRE2_UCHAR *)why, sizeof why);
-        return tti_fail(TT_E_DATA, "regular expression %.200s: text cannot be matched: %s; "
-                        "shorten the text", r->name, why);
+        return tti_fail(TT_E_DATA,
+                        "regular expression %.200s: text cannot be matched: %s; "
+                        "shorten the text",
+                        r->name, why);
     }
     size_t *v = pcre2_get_ovector_pointer(md);
     *begin = TT_MIN(v[0], v[1]);

@@ -5,11 +5,10 @@
  * quantifier after {n} means. What has no counterpart is refused. */
 #include "host/tokenizer/regex.h"
 
-#define WORD                                                                                       \
-    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}\\x{24b6}-\\x{24e9}"     \
+#define WORD                                                                                   \
+    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}\\x{24b6}-\\x{24e9}" \
     "\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}"
-#define EDGE                                                                                       \
-    "(?:(?<=[" WORD "])(?![" WORD "])|(?<![" WORD "])(?=[" WORD "]))"
+#define EDGE "(?:(?<=[" WORD "])(?![" WORD "])|(?<![" WORD "])(?=[" WORD "]))"
 
 typedef struct {
     const char *p, *end;
@@ -72,9 +71,7 @@ static tt_status escape(reader *r, bool in_class) {
         if (in_class) return refuse(r, "\\H in a character class");
         tti_str_puts(r->out, "[^0-9a-fA-F]");
         return TT_OK;
-    case 'b':
-        tti_str_puts(r->out, in_class ? "\\x08" : EDGE);
-        return TT_OK;
+    case 'b': tti_str_puts(r->out, in_class ? "\\x08" : EDGE); return TT_OK;
     case 'B':
         if (in_class) return refuse(r, "\\B in a character class");
         tti_str_puts(r->out, "(?!" EDGE ")");
@@ -85,8 +82,21 @@ static tt_status escape(reader *r, bool in_class) {
         r->p += 4;
         return TT_OK;
     }
-    case 'C': case 'M': case 'Q': case 'E': case 'K': case 'O': case 'N': case 'X': case 'y':
-    case 'Y': case 'g': case 'k': case 'c': case 'R': case 'G': {
+    case 'C':
+    case 'M':
+    case 'Q':
+    case 'E':
+    case 'K':
+    case 'O':
+    case 'N':
+    case 'X':
+    case 'y':
+    case 'Y':
+    case 'g':
+    case 'k':
+    case 'c':
+    case 'R':
+    case 'G': {
         char what[] = {'\\', c, 0};
         return refuse(r, what);
     }
@@ -99,8 +109,10 @@ static tt_status escape(reader *r, bool in_class) {
 
 /* [:name:] inside a class; false where it is none of these. r->p is at the bracket. */
 static bool posix_class(reader *r) {
-    static const char *const map[][2] = {{"[:digit:]", "\\p{Nd}"},     {"[:space:]", "\\s"},
-                                         {"[:xdigit:]", "0-9a-fA-F"},  {"[:ascii:]", "\\x00-\\x7f"},
+    static const char *const map[][2] = {{"[:digit:]", "\\p{Nd}"},
+                                         {"[:space:]", "\\s"},
+                                         {"[:xdigit:]", "0-9a-fA-F"},
+                                         {"[:ascii:]", "\\x00-\\x7f"},
                                          {"[:punct:]", "\\p{P}\\p{S}"}};
     for (size_t i = 0; i < TT_COUNT(map); i++) {
         if (!next_is(r, map[i][0])) continue;

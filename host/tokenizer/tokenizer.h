@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* tokenizer.h - text to token ids and back, as the `tokenizers` package does from the same files. */
+/* tokenizer.h - text to token ids and back, as the `tokenizers` package does from the same files.
+ */
 #ifndef TT_HOST_TOKENIZER_TOKENIZER_H
 #define TT_HOST_TOKENIZER_TOKENIZER_H
 
@@ -54,19 +55,19 @@ tt_status tti_tokenizer_decode(const tti_tokenizer *t, const int32_t *ids, size_
 
 /* The id of a piece as the vocabulary writes it, or -1. */
 int32_t tti_tokenizer_id(const tti_tokenizer *t, const char *piece, size_t n);
-/* The piece of an id, of *n bytes (borrowed, may hold NUL bytes), or NULL. */
+/* The piece of an id, of *n bytes with a NUL after them (borrowed; may hold NUL bytes), or NULL. */
 const char *tti_tokenizer_piece(const tti_tokenizer *t, int32_t id, size_t *n);
 /* One more than the largest id: what an embedding table must have at least. */
 size_t tti_tokenizer_vocab_size(const tti_tokenizer *t);
 
 /* X(member, key in tokenizer_config.json) */
-#define TTI_SPECIAL_MAP(X)                                                                         \
-    X(pad, "pad_token")                                                                            \
-    X(unk, "unk_token")                                                                            \
-    X(cls, "cls_token")                                                                            \
-    X(sep, "sep_token")                                                                            \
-    X(mask, "mask_token")                                                                          \
-    X(bos, "bos_token")                                                                            \
+#define TTI_SPECIAL_MAP(X) \
+    X(pad, "pad_token")    \
+    X(unk, "unk_token")    \
+    X(cls, "cls_token")    \
+    X(sep, "sep_token")    \
+    X(mask, "mask_token")  \
+    X(bos, "bos_token")    \
     X(eos, "eos_token")
 typedef struct {
 #define TTI_SPECIAL_MEMBER(name, key) int32_t name;

@@ -11,8 +11,7 @@ static void fill(void) {
         uint32_t cp = 0;
         for (size_t i = 0; i + 1 < s.n; i += 2) {
             cp += s.step[i];
-            for (unsigned k = 0; k < s.step[i + 1]; k++)
-                tti_uc_table[cp++] |= (uint8_t)(1u << bit);
+            for (unsigned k = 0; k < s.step[i + 1]; k++) tti_uc_table[cp++] |= (uint8_t)(1u << bit);
         }
     }
 }
@@ -27,8 +26,10 @@ uint32_t tti_uc_lower(uint32_t cp) {
     size_t lo = 0, hi = tti_uc_n_lower_runs;
     while (lo < hi) { /* the first run that starts beyond cp */
         size_t mid = (lo + hi) / 2;
-        if (tti_uc_lower_runs[mid].first <= cp) lo = mid + 1;
-        else hi = mid;
+        if (tti_uc_lower_runs[mid].first <= cp)
+            lo = mid + 1;
+        else
+            hi = mid;
     }
     /* runs with a stride may enclose the next one */
     for (size_t back = 0; back < 2 && lo-- > 0; back++) {

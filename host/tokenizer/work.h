@@ -105,8 +105,8 @@ typedef struct {
 /* Words seen before and their ids. */
 typedef struct {
     uint64_t hash;
-    uint32_t at, len;    /* the word, in bytes */
-    uint32_t token, n;   /* its tokens */
+    uint32_t at, len;  /* the word, in bytes */
+    uint32_t token, n; /* its tokens */
 } tti_cache_slot;
 typedef struct {
     int32_t id;
