@@ -38,21 +38,25 @@ void tti_grad_add(tti_graph *g, tti_val v, tti_val dv) {
     tti_grad_set(g, v, before == TTI_NONE ? dv : tti_add(g, before, dv));
 }
 
+tti_val tti_grad_param(tti_graph *g, tti_val p, bool *again) {
+    if (g->status != TT_OK) return TTI_NONE;
+    TT_ASSERT(g->values[p].v.kind == TTI_VALUE_PARAM);
+    *again = g->values[p].v.grad != TTI_NONE;
+    if (*again) return g->values[p].v.grad;
+    tti_shape shape = g->values[p].v.shape;
+    if (g->values[p].v.sparse) shape = tti_shape_rows(TTI_ROWS_STEP_UNIQ, shape.cols);
+    char name[96];
+    snprintf(name, sizeof name, "grad.%.90s", g->values[p].v.name);
+    tti_val grad = tti_graph_accumulator(g, name, shape);
+    if (grad != TTI_NONE) g->values[p].v.grad = grad;
+    return grad;
+}
+
 void tti_grad_emit_param(tti_graph *g, tti_val p, const tti_op *op, const tti_val *in, int nin,
                          const tti_attr *attr) {
-    if (g->status != TT_OK) return;
-    TT_ASSERT(g->values[p].v.kind == TTI_VALUE_PARAM);
-    bool again = g->values[p].v.grad != TTI_NONE;
-    if (!again) {
-        tti_shape shape = g->values[p].v.shape;
-        if (g->values[p].v.sparse) shape = tti_shape_rows(TTI_ROWS_STEP_UNIQ, shape.cols);
-        char name[96];
-        snprintf(name, sizeof name, "grad.%.90s", g->values[p].v.name);
-        tti_val grad = tti_graph_accumulator(g, name, shape);
-        if (grad == TTI_NONE) return;
-        g->values[p].v.grad = grad;
-    }
-    tti_emit_into(g, op, in, nin, attr, g->values[p].v.grad, again);
+    bool again;
+    tti_val grad = tti_grad_param(g, p, &again);
+    if (grad != TTI_NONE) tti_emit_into(g, op, in, nin, attr, grad, again);
 }
 
 tt_status tti_graph_backward(tti_graph *g) {

@@ -19,6 +19,8 @@ static const tti_shape input_shape[TTI_IN_COUNT] = {
     [TTI_IN_OFF_REST] = {TTI_ROWS_SEQ1, 0, 1, TTI_I32},
     [TTI_IN_BLK_SEL] = {TTI_ROWS_BLK_SEL, 0, 4, TTI_I32},
     [TTI_IN_BLK_REST] = {TTI_ROWS_BLK_REST, 0, 4, TTI_I32},
+    [TTI_IN_LAB_ROW] = {TTI_ROWS_LAB, 0, 1, TTI_I32},
+    [TTI_IN_LAB_ID] = {TTI_ROWS_LAB, 0, 1, TTI_I32},
     [TTI_IN_LABELS] = {TTI_ROWS_SEQ, 0, 1, TTI_I32},
     [TTI_IN_IDS_PERM] = {TTI_ROWS_SEL, 0, 1, TTI_I32},
     [TTI_IN_IDS_START] = {TTI_ROWS_UNIQ1, 0, 1, TTI_I32},
@@ -40,8 +42,9 @@ size_t tti_shape_bytes(const tti_shape *s, const tti_rows *rows) {
 }
 
 const char *tti_shape_str(const tti_shape *s) {
-    static const char *const kind[TTI_ROWS_KINDS] = {
-        "", "sel", "rest", "seq", "seq+1", "blk_sel", "blk_rest", "uniq", "uniq+1", "step_uniq"};
+    static const char *const kind[TTI_ROWS_KINDS] = {"",       "sel",     "rest",     "seq",
+                                                     "seq+1",  "blk_sel", "blk_rest", "uniq",
+                                                     "uniq+1", "lab",     "step_uniq"};
     static _Thread_local char text[4][64];
     static _Thread_local int turn;
     char *t = text[turn++ & 3];
@@ -192,13 +195,18 @@ tti_val tti_emit(tti_graph *g, const tti_op *op, const tti_val *in, int nin, con
     return append(g, &n);
 }
 
-tti_val tti_emit_into(tti_graph *g, const tti_op *op, const tti_val *in, int nin,
-                      const tti_attr *attr, tti_val out, bool accumulate) {
+tti_val tti_emit_outs(tti_graph *g, const tti_op *op, const tti_val *in, int nin,
+                      const tti_attr *attr, const tti_val *out, int nout, bool accumulate) {
     tti_node n = make(g, op, in, nin, attr);
-    n.out[0] = out;
-    n.nout = 1;
+    for (int i = 0; i < nout; i++) n.out[i] = out[i];
+    n.nout = nout;
     n.accumulate = accumulate;
     return append(g, &n);
+}
+
+tti_val tti_emit_into(tti_graph *g, const tti_op *op, const tti_val *in, int nin,
+                      const tti_attr *attr, tti_val out, bool accumulate) {
+    return tti_emit_outs(g, op, in, nin, attr, &out, 1, accumulate);
 }
 
 tti_node *tti_producer(tti_graph *g, tti_val v) {

@@ -31,6 +31,7 @@ typedef enum {
     TTI_ROWS_BLK_REST, /* the same over REST rows */
     TTI_ROWS_UNIQ,     /* different token ids among the SEL rows of this batch */
     TTI_ROWS_UNIQ1,    /* + 1 */
+    TTI_ROWS_LAB,      /* SEL rows whose next token is supervised (causal) */
     TTI_ROWS_STEP_UNIQ, /* different token ids among the SEL rows of all batches of the step */
     TTI_ROWS_KINDS
 } tti_rows_kind;
@@ -96,7 +97,9 @@ typedef enum {
     TTI_IN_OFF_REST,
     TTI_IN_BLK_SEL, /* [blk_sel,4] first row, rows (1..att_rows), sequence in batch, 0 */
     TTI_IN_BLK_REST,
-    TTI_IN_LABELS, /* [seq] class, or f32 target */
+    TTI_IN_LAB_ROW, /* [lab] SEL row of each supervised position, ascending */
+    TTI_IN_LAB_ID,  /* [lab] token that follows it */
+    TTI_IN_LABELS,  /* [seq] class, or f32 target */
     /* Gradient of a lookup, as rows sorted by table row: uniq u sums SEL rows
      * perm[start[u] .. start[u+1]) into gradient row dst[u]. Rows that torch's padding_idx leaves
      * without gradient are absent. For ids, for position and type tables. */
@@ -209,6 +212,13 @@ void tti_grad_set(tti_graph *g, tti_val v, tti_val dv);
 /* Emits an op whose only output is the gradient of parameter p (made on first use). */
 void tti_grad_emit_param(tti_graph *g, tti_val p, const tti_op *op, const tti_val *in, int nin,
                          const tti_attr *attr);
+
+/* The GRAD value of parameter p (made on first use) for an op that emits it beside other outputs;
+ * *again: it has been written by an op before. */
+tti_val tti_grad_param(tti_graph *g, tti_val p, bool *again);
+/* tti_emit with some outputs that exist already: out[i] TTI_NONE are made by the shape rule. */
+tti_val tti_emit_outs(tti_graph *g, const tti_op *op, const tti_val *in, int nin,
+                      const tti_attr *attr, const tti_val *out, int nout, bool accumulate);
 
 /* ---- whole graph ---- */
 

@@ -54,6 +54,37 @@ tti_val tti_add(tti_graph *g, tti_val a, tti_val b);
  * accumulator `loss` [1,1]; its TEMP output is dlogits, already scaled by loss_scale. */
 tti_val tti_loss(tti_graph *g, tti_val logits, tti_val loss, bool classes);
 
+/* y = x * rsqrt(mean(x^2) + eps) * (w + plus) over groups of `group` columns, each normalised on
+ * its own with the same w [1,group] (group = cols: a whole row; a head's size: query and key
+ * norms). plus: 0, or 1 as Gemma stores its weights. Keeps one float a group. */
+tti_val tti_rmsnorm(tti_graph *g, tti_val x, tti_val w, float eps, float plus, int group);
+
+/* Rotary embedding (Su et al., arXiv 2104.09864) of heads of head_dim columns: the pair (x[c],
+ * x[c + rot/2]), c < rot/2, turns by position * inv_freq[c], and is multiplied by scale. rot =
+ * 2 * columns of inv_freq [1,rot/2] (a frozen parameter), at most head_dim; columns beyond pass.
+ * rest: x are REST rows. */
+tti_val tti_rope(tti_graph *g, tti_val x, tti_val inv_freq, int head_dim, float scale, bool rest);
+
+/* y = act(gate) * up, same shapes */
+tti_val tti_glu(tti_graph *g, tti_val gate, tti_val up, tti_act act);
+
+/* Columns of x in n parts (2 to 4) of the given widths: out[i] of emit; the gradient joins them. */
+void tti_split(tti_graph *g, tti_val x, const int *widths, int n, tti_val *out);
+
+/* y = x * s */
+tti_val tti_scale(tti_graph *g, tti_val x, float s);
+
+/* SEL rows TTI_IN_LAB_ROW of x: [sel,C] -> [lab,C]; the gradient puts them back, zeros elsewhere.
+ */
+tti_val tti_gather_labelled(tti_graph *g, tti_val x);
+
+/* Next-token loss fused with the output projection: logits = x w^T of x [lab,d], w [vocab,d],
+ * capped as cap * tanh(logits / cap) where cap > 0; cross-entropy with TTI_IN_LAB_ID. Adds
+ * sum(loss) * loss_scale into the accumulator `loss` [1,1]. Logits exist for `chunk` rows at a
+ * time, in the workspace or a scratch output. Registers the gradient of x, and emits that of w
+ * where it is trained. */
+void tti_next_token_loss(tti_graph *g, tti_val x, tti_val w, tti_val loss, float cap, int chunk);
+
 /* Gradient of a bias: db[c] = sum over rows of dy[r,c]; used by linear's gradient rule. */
 extern const tti_op tti_op_colsum;
 
