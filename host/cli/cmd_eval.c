@@ -31,8 +31,21 @@ static tt_status print(const tti_scores *s, bool json) {
     return status;
 }
 
-static tt_status eval(const tti_trained_args *a, const char *label, const char *const *args,
-                      size_t nargs, bool json) {
+typedef struct {
+    tti_trained_args a;
+    const char *label;
+    bool json, regress;
+} options;
+
+/* A model without a head is measured with a fresh one: what training will begin with. */
+static void take_labels(tti_trained *t, const tti_dataset *data, bool regression) {
+    t->about.task = regression ? TTI_TASK_REGRESS : TTI_TASK_CLASSIFY;
+    t->about.num_labels = regression ? 1 : (int)tti_dataset_classes(data);
+    t->about.labels = regression ? NULL : tti_dataset_labels(data);
+}
+
+static tt_status eval(const options *given, const char *model, const char *const *files, size_t n) {
+    const tti_trained_args *a = &given->a;
     tti_trained_run r = {0};
     tti_dataset *data = NULL;
     tti_samples samples = {0};
@@ -41,39 +54,41 @@ static tt_status eval(const tti_trained_args *a, const char *label, const char *
     tti_dataset_opts o = {0};
     tt_status s;
     TT_GO(tti_trained_args_data(a, &o.data));
-    TT_GO(tti_trained_run_open(&r, a, args[0]));
-    o.data.label = label;
-    o.regression = r.t.about.task == TTI_TASK_REGRESS;
+    TT_GO(tti_trained_read(&r.t, model, a->base));
+    o.data.label = given->label;
+    o.regression = r.t.headless ? given->regress : r.t.about.task == TTI_TASK_REGRESS;
     o.labels = r.t.about.labels;
     o.nlabels = o.labels ? (size_t)r.t.about.num_labels : 0;
-    TT_GO(tti_dataset_load(&data, args + 1, nargs - 1, &o));
+    TT_GO(tti_dataset_load(&data, files, n, &o));
+    if (r.t.headless) take_labels(&r.t, data, o.regression);
+    TT_GO(tti_trained_run_open(&r, a));
     TT_GO(tti_samples_encode(&samples, data, r.t.tokenizer, r.max_len,
                              tti_model_get_info(r.t.model)->vocab));
     TT_GO(tti_evaluator_new(&e, r.dev, r.gemm, r.t.model, samples.longest, a->batch));
     TT_GO(tti_evaluate(e, &samples, &scores));
-    s = print(&scores, json);
+    s = print(&scores, given->json);
 done:
     tti_evaluator_free(e);
     tti_samples_free(&samples);
-    tti_dataset_free(data);
     tti_trained_run_close(&r);
+    tti_dataset_free(data);
     return s;
 }
 
 int cmd_eval(int argc, char **argv) {
-    tti_trained_args a = {.batch = 32};
-    const char *label = NULL;
-    bool json = false;
-    const tti_opt options[] = {
-        {"--json", NULL, TTI_OPT_FLAG, &json, "one JSON line"},
-        {"--label", "COLUMN", TTI_OPT_TEXT, &label, "column of the label [label]"},
-        TTI_TRAINED_OPTIONS(a),
+    options o = {.a = {.batch = 32}};
+    const tti_opt table[] = {
+        {"--json", NULL, TTI_OPT_FLAG, &o.json, "one JSON line"},
+        {"--label", "COLUMN", TTI_OPT_TEXT, &o.label, "column of the label [label]"},
+        {"--regress", NULL, TTI_OPT_FLAG, &o.regress,
+         "labels are numbers, for a model without head"},
+        TTI_TRAINED_OPTIONS(o.a),
     };
     const tti_command command = {.name = "eval",
                                  .arguments = "MODEL DATA...",
                                  .about = summary,
-                                 .options = options,
-                                 .noptions = TT_COUNT(options),
+                                 .options = table,
+                                 .noptions = TT_COUNT(table),
                                  .least = 2,
                                  .most = SIZE_MAX};
     const char **args = tti_calloc((size_t)argc, sizeof *args);
@@ -81,7 +96,7 @@ int cmd_eval(int argc, char **argv) {
     int status;
     if (!args) return tti_cli_failed();
     if (tti_cli_parse(&command, argc, argv, args, &nargs, &status) &&
-        eval(&a, label, args, nargs, json) != TT_OK)
+        eval(&o, args[0], args + 1, nargs - 1) != TT_OK)
         status = tti_cli_failed();
     tti_free(args);
     return status;

@@ -137,7 +137,11 @@ static tt_status predict(const tti_trained_args *a, const char *dir, const char 
     chunk c = {0};
     tt_status s;
     TT_GO(tti_trained_args_data(a, &data));
-    TT_GO(tti_trained_run_open(&r, a, dir));
+    TT_GO(tti_trained_read(&r.t, dir, a->base));
+    if (r.t.headless)
+        TT_GO(tti_fail(TT_E_UNSUPPORTED, "%s: the model has no classification head; train it first",
+                       dir));
+    TT_GO(tti_trained_run_open(&r, a));
     TT_GO(tti_evaluator_new(&e, r.dev, r.gemm, r.t.model, r.max_len, a->batch));
     TT_GO(chunk_new(&c, a->batch, (size_t)r.t.about.num_labels));
     TT_GO(tti_data_open(&in, file, &data));

@@ -27,9 +27,11 @@ static void catch_signals(void) {
 typedef struct {
     bool terminal, open; /* a progress line stands there, without its newline */
     double shown, loss;  /* when; the last loss known */
-    bool has_before, has_best, has_test;
-    const char *key; /* of the metric below: accuracy or pearson */
-    double before, best, test;
+    const char *key;     /* of the metric below: accuracy or pearson */
+    struct {
+        bool known;
+        double value;
+    } eval[2], test[2]; /* before training; then of the best step, of the final model */
 } progress;
 
 static void line_end(progress *p) {
@@ -106,12 +108,11 @@ static void show_scores(progress *p, const tti_event *e) {
                 s->c.mcc);
     fputs(!test && e->best ? "  (best so far)\n" : "\n", stderr);
     p->key = s->regression ? "pearson" : "accuracy";
+    int after = e->step > 0;
     if (test)
-        p->test = value, p->has_test = true;
-    else if (e->step == 0)
-        p->before = value, p->has_before = true;
-    else if (e->best)
-        p->best = value, p->has_best = true;
+        p->test[after].value = value, p->test[after].known = true;
+    else if (!after || e->best)
+        p->eval[after].value = value, p->eval[after].known = true;
 }
 
 static void on_event(void *ctx, const tti_event *e) {
@@ -153,20 +154,12 @@ static tt_status print_plan(const tti_event *e) {
 
 static tt_status print_done(const progress *p, const tti_event *e) {
     tti_str s = {0};
-    char key[48];
     tti_str_printf(&s, "{\"steps\": %" PRIu64 ", \"output\": ", e->step);
     tti_str_json(&s, e->path, strlen(e->path));
-    const struct {
-        bool has;
-        const char *prefix;
-        double value;
-    } rows[] = {{p->has_before, "before_", p->before},
-                {p->has_best, "best_", p->best},
-                {p->has_test, "test_", p->test}};
-    for (size_t i = 0; i < TT_COUNT(rows); i++) {
-        snprintf(key, sizeof key, "%s", rows[i].has ? p->key : "");
-        if (rows[i].has) tti_json_number(&s, rows[i].prefix, key, rows[i].value);
-    }
+    if (p->eval[0].known) tti_json_number(&s, "eval_before_", p->key, p->eval[0].value);
+    if (p->eval[1].known) tti_json_number(&s, "eval_best_", p->key, p->eval[1].value);
+    if (p->test[0].known) tti_json_number(&s, "test_before_", p->key, p->test[0].value);
+    if (p->test[1].known) tti_json_number(&s, "test_after_", p->key, p->test[1].value);
     tti_str_putc(&s, '}');
     if (s.status == TT_OK) puts(s.p);
     tt_status status = s.status;

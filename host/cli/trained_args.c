@@ -27,11 +27,10 @@ tt_status tti_trained_args_data(const tti_trained_args *a, tti_data_opts *out) {
     return TT_OK;
 }
 
-tt_status tti_trained_run_open(tti_trained_run *r, const tti_trained_args *a, const char *dir) {
-    *r = (tti_trained_run){0};
+tt_status tti_trained_run_open(tti_trained_run *r, const tti_trained_args *a) {
     TT_TRY(tti_device_open(&r->dev, a->device));
     TT_TRY(tti_gemm_new(&r->gemm, r->dev, a->gemm));
-    TT_TRY(tti_trained_load(&r->t, r->dev, dir, a->base));
+    TT_TRY(tti_trained_load(&r->t, r->dev));
     r->max_len = r->t.about.max_len;
     size_t most = (size_t)tti_model_get_info(r->t.model)->max_len;
     if (a->max_len > most)

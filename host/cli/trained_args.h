@@ -36,7 +36,8 @@ typedef struct {
     tti_trained t;
     size_t max_len;
 } tti_trained_run;
-tt_status tti_trained_run_open(tti_trained_run *r, const tti_trained_args *a, const char *dir);
+/* r->t has been read. */
+tt_status tti_trained_run_open(tti_trained_run *r, const tti_trained_args *a);
 void tti_trained_run_close(tti_trained_run *r);
 
 #endif

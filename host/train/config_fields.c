@@ -41,7 +41,7 @@ const tti_key tti_keys[] = {
 {"data.eval", TTI_KEY_LIST, 0, AT(data.eval), 0, 0, NULL, NULL,
  "file or files evaluated during training, which choose the best checkpoint"},
 {"data.test", TTI_KEY_LIST, 0, AT(data.test), 0, 0, NULL, NULL,
- "file or files evaluated once, when training has ended"},
+ "file or files evaluated before the first step and when training has ended"},
 {"data.format", TTI_KEY_CHOICE, 0, AT(data.format), 0, 0, formats, "auto",
  "of all data files; auto goes by the file name"},
 {"data.header", TTI_KEY_CHOICE, 0, AT(data.header), 0, 0, headers, "auto",

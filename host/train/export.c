@@ -49,6 +49,7 @@ static tt_status has_file(bool *out, const char *dir, const char *name) {
 static tt_status copy_labels(tti_trained *t, const char *const *names, size_t n) {
     t->labels = tti_calloc(n, sizeof *t->labels);
     if (!t->labels) return TT_E_NOMEM;
+    t->nlabels = n;
     t->about.num_labels = (int)n;
     for (size_t i = 0; i < n; i++)
         if (!(t->labels[i] = tti_strdup(names[i]))) return TT_E_NOMEM;
@@ -108,7 +109,8 @@ static tt_status read_model_labels(tti_trained *t, const char *dir) {
     t->about.task = c->problem_type && strcmp(c->problem_type, "regression") == 0
                         ? TTI_TASK_REGRESS
                         : TTI_TASK_CLASSIFY;
-    if (c->num_labels == 1) t->about.task = TTI_TASK_REGRESS;
+    t->headless = !c->has_labels && !(c->architecture && strstr(c->architecture, "Classification"));
+    if (c->num_labels == 1 && !t->headless) t->about.task = TTI_TASK_REGRESS;
     t->about.num_labels = c->num_labels;
     tt_status s = TT_OK;
     if (c->has_labels && t->about.task == TTI_TASK_CLASSIFY)
@@ -117,55 +119,66 @@ static tt_status read_model_labels(tti_trained *t, const char *dir) {
     return s;
 }
 
-static tt_status load_model(tti_trained *t, tti_device *d, const char *dir, const char *base,
-                            bool adapter) {
+static tt_status load_model(tti_trained *t, tti_device *d) {
     tti_model_opts o = tti_model_defaults();
     tti_peft_config *peft = NULL;
     tt_status s = TT_OK;
+    const char *dir = t->adapter ? t->base : t->dir;
     o.frozen = true;
     o.task = t->about.task;
     o.num_labels = t->about.num_labels;
-    if (adapter) {
-        TT_GO(tti_peft_read(&peft, dir));
-        if (!base) base = peft->base_model;
-        if (!base)
+    if (t->adapter) {
+        TT_GO(tti_peft_read(&peft, t->dir));
+        if (!dir) dir = peft->base_model;
+        if (!dir)
             TT_GO(tti_fail(TT_E_ARG, "%s: adapter_config.json names no base model; give --base",
-                           dir));
+                           t->dir));
         o.method = TTI_METHOD_LORA;
-        o.adapter = dir;
+        o.adapter = t->dir;
         o.pooling = (int)t->about.pooling;
     }
-    TT_GO(tti_model_load(&t->model, d, adapter ? base : dir, &o));
+    TT_GO(tti_model_load(&t->model, d, dir, &o));
     t->about.pooling = tti_model_get_info(t->model)->pooling;
 done:
     tti_peft_free(peft);
     return s;
 }
 
-tt_status tti_trained_load(tti_trained *out, tti_device *d, const char *dir, const char *base) {
-    *out = (tti_trained){0};
-    bool adapter = false, about = false, tokenizer = false, vocab = false;
+tt_status tti_trained_read(tti_trained *out, const char *dir, const char *base) {
+    *out = (tti_trained){.dir = dir, .base = base};
+    bool about = false;
     tt_status s = TT_OK;
     if (!tti_dir_exists(dir)) return tti_fail(TT_E_IO, "%s: no such folder", dir);
-    TT_GO(has_file(&adapter, dir, "adapter_config.json"));
+    TT_GO(has_file(&out->adapter, dir, "adapter_config.json"));
     TT_GO(has_file(&about, dir, about_file));
-    TT_GO(has_file(&tokenizer, dir, "tokenizer.json"));
-    TT_GO(has_file(&vocab, dir, "vocab.txt"));
-    TT_GO(about ? read_about(out, dir) : read_model_labels(out, adapter && base ? base : dir));
-    TT_GO(load_model(out, d, dir, base, adapter));
-    bool own = !adapter || !base || tokenizer || vocab;
-    TT_GO(tti_tokenizer_load(&out->tokenizer, own ? dir : base));
+    if (about)
+        s = read_about(out, dir);
+    else if (!out->adapter)
+        s = read_model_labels(out, dir);
+    else if (base)
+        s = read_model_labels(out, base);
+    else
+        s = tti_fail(TT_E_ARG, "%s: an adapter without %s; give --base", dir, about_file);
     out->about.labels = (const char *const *)out->labels;
-    size_t most = (size_t)tti_model_get_info(out->model)->max_len;
-    if (out->about.max_len == 0 || out->about.max_len > most) out->about.max_len = most;
 done:
     if (s != TT_OK) tti_trained_free(out);
     return s;
 }
 
+tt_status tti_trained_load(tti_trained *t, tti_device *d) {
+    bool tokenizer, vocab;
+    TT_TRY(has_file(&tokenizer, t->dir, "tokenizer.json"));
+    TT_TRY(has_file(&vocab, t->dir, "vocab.txt"));
+    TT_TRY(load_model(t, d));
+    bool own = !t->adapter || !t->base || tokenizer || vocab;
+    TT_TRY(tti_tokenizer_load(&t->tokenizer, own ? t->dir : t->base));
+    size_t most = (size_t)tti_model_get_info(t->model)->max_len;
+    if (t->about.max_len == 0 || t->about.max_len > most) t->about.max_len = most;
+    return TT_OK;
+}
+
 void tti_trained_free(tti_trained *t) {
-    if (t->labels)
-        for (int i = 0; i < t->about.num_labels; i++) tti_free(t->labels[i]);
+    for (size_t i = 0; i < t->nlabels; i++) tti_free(t->labels[i]);
     tti_free(t->labels);
     tti_model_free(t->model);
     tti_tokenizer_free(t->tokenizer);

@@ -20,16 +20,23 @@ typedef struct {
 tt_status tti_export_write(const char *dir, tti_model *model, const tti_tokenizer *tokenizer,
                            const tti_export *e);
 
-/* A folder made ready for inference. */
+/* A folder made ready for inference: read, then load. */
 typedef struct {
-    tti_model *model;
-    tti_tokenizer *tokenizer;
+    const char *dir, *base; /* borrowed */
+    bool adapter;
+    bool headless; /* a model without a classification head: read gives no labels; whoever sets
+                    * about.task, num_labels and labels before load gets a fresh head */
     tti_export about;
     char **labels; /* about.labels, owned */
+    size_t nlabels;
+    tti_model *model; /* after load, like the tokenizer */
+    tti_tokenizer *tokenizer;
 } tti_trained;
 /* dir: a model folder, or an adapter folder; base: the model folder below the adapter, NULL: the
- * one that adapter_config.json names. Borrows d. Gives *out (tti_trained_free). */
-tt_status tti_trained_load(tti_trained *out, tti_device *d, const char *dir, const char *base);
+ * one that adapter_config.json names. Borrows both. Gives *out (tti_trained_free). */
+tt_status tti_trained_read(tti_trained *out, const char *dir, const char *base);
+/* Borrows d. */
+tt_status tti_trained_load(tti_trained *t, tti_device *d);
 void tti_trained_free(tti_trained *t);
 
 #endif

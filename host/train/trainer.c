@@ -13,7 +13,7 @@ void tti_job_event(tti_job *r, tti_event_kind kind) {
     e->epoch = (double)e->step / (double)e->per_epoch;
     e->device_bytes = r->dev ? tti_mem_peak(r->dev) : 0;
     double busy = tti_now() - r->begun - r->idle;
-    uint64_t done = e->step - r->first_step;
+    uint64_t done = e->step - r->timed;
     e->tokens_per_s = busy > 0 ? (double)r->tokens / busy : 0;
     e->eta = done > 0 ? busy / (double)done * (double)(e->total - e->step) : 0;
     if (r->o->on) r->o->on(r->o->ctx, e);
@@ -93,17 +93,20 @@ static tt_status log_step(tti_job *r) {
     return line_end(r, &line);
 }
 
-static tt_status log_scores(tti_job *r, const tti_scores *scores, const char *prefix) {
+static tt_status tell_scores(tti_job *r, const tti_scores *scores, tti_event_kind kind) {
     tti_str line = {0};
     line_begin(r, &line);
     tti_str_puts(&line, ", ");
-    tti_scores_json(&line, scores, prefix);
-    return line_end(r, &line);
+    tti_scores_json(&line, scores, kind == TTI_EVENT_TEST ? "test_" : "eval_");
+    TT_TRY(line_end(r, &line));
+    r->last.scores = scores;
+    tti_job_event(r, kind);
+    r->last.scores = NULL;
+    return TT_OK;
 }
 
 /* ---- evaluation and checkpoints ---- */
 
-/* The state before the first step cannot be the best: it has no checkpoint. */
 static tt_status evaluate(tti_job *r) {
     tti_scores scores;
     double begun = tti_now();
@@ -111,20 +114,27 @@ static tt_status evaluate(tti_job *r) {
     tt_status s = tti_evaluate(r->evaluator, &r->eval, &scores);
     if (s != TT_OK) return tti_fail_in(s, "step %" PRIu64, r->state.step);
     double value = tti_scores_get(&scores, r->metric);
-    bool best = r->state.step > 0 &&
-                (!r->state.has_best || tti_metric_better(r->metric, value, r->state.best_value));
-    if (best) {
+    r->last.best = !r->state.has_best || tti_metric_better(r->metric, value, r->state.best_value);
+    if (r->last.best) {
         r->state.has_best = true;
         r->state.best_step = r->state.step;
         r->state.best_value = value;
     }
-    TT_TRY(log_scores(r, &scores, "eval_"));
     r->idle += tti_now() - begun;
-    r->last.scores = &scores;
-    r->last.best = best;
-    tti_job_event(r, TTI_EVENT_EVAL);
-    r->last.scores = NULL;
-    return TT_OK;
+    return tell_scores(r, &scores, TTI_EVENT_EVAL);
+}
+
+/* What the model is before training; it has no checkpoint, so it is never the best. */
+static tt_status evaluate_before(tti_job *r) {
+    tti_scores scores;
+    r->last.best = false;
+    if (r->eval.n > 0) {
+        TT_TRY(tti_evaluate(r->evaluator, &r->eval, &scores));
+        TT_TRY(tell_scores(r, &scores, TTI_EVENT_EVAL));
+    }
+    if (r->test.n == 0) return TT_OK;
+    TT_TRY(tti_evaluate(r->evaluator, &r->test, &scores));
+    return tell_scores(r, &scores, TTI_EVENT_TEST);
 }
 
 static tt_status save(tti_job *r) {
@@ -158,13 +168,23 @@ static tt_status interrupted(tti_job *r) {
                     r->state.step, r->last.total);
 }
 
+/* The first step also builds programs and measures matrix products: no measure of the others. */
+static void restart_clock(tti_job *r) {
+    r->begun = tti_now();
+    r->idle = 0;
+    r->tokens = 0;
+    r->timed = r->state.step;
+}
+
 static tt_status after_step(tti_job *r) {
     const tti_config *c = r->c;
     uint64_t step = r->state.step;
     bool log = step % (uint64_t)c->train.log_every == 0 || step == r->last.total;
-    bool eval = r->evaluator && due(step, c->train.eval_every, r);
+    bool eval = r->eval.n > 0 && due(step, c->train.eval_every, r);
     bool keep = due(step, c->train.save_every, r);
-    if (log || eval || keep || step - r->checked >= CHECK_AT_LEAST) TT_TRY(check_steps(r));
+    bool first = step == r->first_step + 1;
+    if (log || eval || keep || first || step - r->checked >= CHECK_AT_LEAST) TT_TRY(check_steps(r));
+    if (first) restart_clock(r);
     if (log) TT_TRY(log_step(r));
     r->last.logged = log;
     tti_job_event(r, TTI_EVENT_STEP);
@@ -174,9 +194,9 @@ static tt_status after_step(tti_job *r) {
 }
 
 static tt_status run_steps(tti_job *r) {
-    r->first_step = r->checked = r->saved = r->state.step;
+    r->first_step = r->timed = r->checked = r->saved = r->state.step;
+    if (r->state.step == 0) TT_TRY(evaluate_before(r));
     r->begun = tti_now();
-    if (r->evaluator && r->state.step == 0) TT_TRY(evaluate(r));
     while (r->state.step < r->last.total) {
         if (stopping(r)) return interrupted(r);
         TT_TRY(run_step(r, r->state.step + 1));
@@ -197,16 +217,13 @@ static tt_status test_final(tti_job *r, const char *final) {
     tti_trained t;
     tti_evaluator *e = NULL;
     tti_scores scores;
-    TT_TRY(tti_trained_load(&t, r->dev, final, r->c->model.path));
-    tt_status s =
-        tti_evaluator_new(&e, r->dev, r->gemm, t.model, r->test.longest, (size_t)r->c->train.batch);
+    TT_TRY(tti_trained_read(&t, final, r->c->model.path));
+    tt_status s = tti_trained_load(&t, r->dev);
+    if (s == TT_OK)
+        s = tti_evaluator_new(&e, r->dev, r->gemm, t.model, r->test.longest,
+                              (size_t)r->c->train.batch);
     if (s == TT_OK) s = tti_evaluate(e, &r->test, &scores);
-    if (s == TT_OK) s = log_scores(r, &scores, "test_");
-    if (s == TT_OK) {
-        r->last.scores = &scores;
-        tti_job_event(r, TTI_EVENT_TEST);
-        r->last.scores = NULL;
-    }
+    if (s == TT_OK) s = tell_scores(r, &scores, TTI_EVENT_TEST);
     tti_evaluator_free(e);
     tti_trained_free(&t);
     return s;
@@ -231,7 +248,7 @@ static tt_status run_all(tti_job *r) {
     TT_TRY(tti_job_folder(r));
     TT_TRY(tti_job_setup(r));
     r->begun = tti_now();
-    r->first_step = r->state.step;
+    r->timed = r->state.step;
     tti_job_event(r, TTI_EVENT_PLAN);
     if (r->o->dry_run) return TT_OK;
     if (r->resumed) TT_TRY(tti_checkpoint_drop_after(r->c->output.dir, r->state.step));

@@ -18,7 +18,7 @@ typedef enum {
     TTI_EVENT_STEP,  /* after each step */
     TTI_EVENT_EVAL,  /* scores */
     TTI_EVENT_SAVED, /* path */
-    TTI_EVENT_TEST,  /* scores of the final model on data.test */
+    TTI_EVENT_TEST,  /* scores on data.test: at step 0, and of the final model */
     TTI_EVENT_DONE,  /* path: the final folder */
 } tti_event_kind;
 

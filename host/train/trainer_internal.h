@@ -34,8 +34,9 @@ typedef struct {
 
     tti_run_state state;
     tti_metrics_log log;
-    double begun, idle;  /* clock of the first step; seconds spent on evaluation and saving */
+    double begun, idle;  /* a clock; seconds since then spent on evaluation and saving */
     uint64_t first_step; /* first step of this process, minus one */
+    uint64_t timed;      /* step at which begun was taken */
     uint64_t checked;    /* the last step known to be finite */
     uint64_t saved;      /* the last step saved */
     size_t tokens;       /* of this process */

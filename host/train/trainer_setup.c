@@ -195,12 +195,12 @@ static tt_status make_steps(tti_job *r) {
     return TT_OK;
 }
 
-static size_t eval_longest(const tti_job *r) { return TT_MAX(r->eval.longest, (size_t)1); }
+static size_t eval_longest(const tti_job *r) { return TT_MAX(r->eval.longest, r->test.longest); }
 
 static tt_status plan_only(tti_job *r, const tti_session_opts *o) {
     const tti_caps *caps = tti_device_caps(r->dev);
     TT_TRY(tti_session_plan(&r->last.bytes, caps, r->gemm, r->model, o));
-    if (r->eval.n == 0) return TT_OK;
+    if (eval_longest(r) == 0) return TT_OK;
     tti_session_opts e = tti_session_defaults();
     tti_bytes bytes;
     e.max = tti_evaluator_rows(tti_model_get_info(r->model), caps->att_rows, eval_longest(r),
@@ -215,7 +215,7 @@ static tt_status make_sessions(tti_job *r) {
     if (r->o->dry_run) return plan_only(r, &o);
     TT_TRY(tti_session_new(&r->session, r->dev, r->gemm, r->model, &o));
     r->last.bytes = tti_session_planned(r->session);
-    if (r->eval.n > 0) {
+    if (eval_longest(r) > 0) {
         TT_TRY(tti_evaluator_new(&r->evaluator, r->dev, r->gemm, r->model, eval_longest(r),
                                  (size_t)r->c->train.batch));
         r->last.eval_bytes = tti_evaluator_bytes(r->evaluator);
