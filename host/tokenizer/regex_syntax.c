@@ -71,6 +71,7 @@ static tt_status escape(reader *r, bool in_class) {
         if (in_class) return refuse(r, "\\H in a character class");
         tti_str_puts(r->out, "[^0-9a-fA-F]");
         return TT_OK;
+    case 'v': tti_str_puts(r->out, "\\x0b"); return TT_OK; /* a class to PCRE2 */
     case 'b': tti_str_puts(r->out, in_class ? "\\x08" : EDGE); return TT_OK;
     case 'B':
         if (in_class) return refuse(r, "\\B in a character class");

@@ -22,7 +22,9 @@ typedef struct {
 } tti_encode_opts;
 
 typedef struct {
-    uint32_t from, to; /* bytes of the text that the token comes from; 0, 0 for added ones */
+    /* Bytes of the text that the token comes from; 0, 0 for those that the template added. Where a
+     * normal form reordered or merged characters they may be off by those. */
+    uint32_t from, to;
 } tti_span;
 
 /* The result of encoding; zero-initialise, reuse as often as wanted, tti_encoding_free at the end.
