@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* regex.h - regular expressions in Oniguruma's Ruby syntax, as tokenizer.json has them, run by
- * PCRE2 with the `tokenizers` package's Unicode: categories and Han exactly, other scripts as far as
- * PCRE2 knows their characters. */
+ * PCRE2 with the `tokenizers` package's Unicode: categories and Han exactly, other scripts as far
+ * as PCRE2 knows their characters. */
 #ifndef TT_HOST_TOKENIZER_REGEX_H
 #define TT_HOST_TOKENIZER_REGEX_H
 
