@@ -5,13 +5,18 @@
 #include <string.h>
 
 /* Without fma in hardware a driver computes it in software, some a thousand times slower than the
- * product and the sum (llvmpipe): cl/common.clh then takes those. */
+ * product and the sum (llvmpipe): cl/common.clh then takes those. Intel's CPU runtime reports no
+ * fma and has it; what is more, it contracts products and sums as it likes, so that only an
+ * explicit fma has the same bits everywhere. */
 static const char *base_options(const tti_device *d) {
     cl_device_fp_config single = 0;
     cl_int code = clGetDeviceInfo(d->info.cl_device, CL_DEVICE_SINGLE_FP_CONFIG, sizeof single,
                                   &single, NULL);
-    return code == CL_SUCCESS && !(single & CL_FP_FMA) ? "-cl-std=CL1.2 -w -DTT_NO_FMA"
-                                                       : "-cl-std=CL1.2 -w";
+    const bool intel_cpu =
+        strcmp(d->info.platform_name, "Intel(R) OpenCL") == 0 && strcmp(d->info.type, "cpu") == 0;
+    return code == CL_SUCCESS && !(single & CL_FP_FMA) && !intel_cpu
+               ? "-cl-std=CL1.2 -w -DTT_NO_FMA"
+               : "-cl-std=CL1.2 -w";
 }
 
 /* The first lines that say what is wrong, joined into one line of at most size bytes. */
