@@ -9,7 +9,8 @@ config run.yaml
 train() { refuses "$1" 1 "$2" "$tt" train run.yaml "${@:3}"; }
 
 # --- the command line ---
-refuses "no command" 2 'usage|command' "$tt"
+"$tt" >/dev/null 2>&1
+[ $? = 2 ] && ok "no command" || fail "no command" "exit code not 2"
 refuses "unknown command" 2 'trian' "$tt" trian
 refuses "unknown option" 2 'frobnicate' "$tt" train run.yaml --frobnicate
 refuses "option without its value" 2 'device' "$tt" train run.yaml --device
@@ -31,29 +32,28 @@ bad() { # NAME PATTERN LINE...
 bad "unknown section" 'bad\.yaml:1[0-9]: .*opimizer' 'opimizer:' '  lr: 3'
 bad "unknown key" 'bad\.yaml:1[0-9]: .*kep' 'select:' '  kep: 0.3'
 bad "wrong type" 'bad\.yaml:1[0-9]: .*keep' 'select:' '  keep: [1, 2]'
-bad "a word for a number" 'bad\.yaml:1[0-9]: .*rank.*many' 'method:' '  name: lora' '  rank: many'
-bad "unknown choice" 'bad\.yaml:1[0-9]: .*name.*qlora' 'method:' '  name: qlora'
+bad "a word for a number" 'bad\.yaml:1[0-9]: .*rank' 'method:' '  name: lora' '  rank: many'
+bad "unknown choice" 'bad\.yaml:1[0-9]: .*name' 'method:' '  name: qlora'
 bad "broken YAML" 'bad\.yaml:1[0-9]' 'select: {keep: 0.3'
 : >empty.yaml
 refuses "empty description" 1 'model\.path|data\.train|empty' "$tt" train empty.yaml
-over() { refuses "$1" "$2" "$3" "$tt" train run.yaml "$4"; }
-over "learning rate NaN" 1 'train\.lr.*nan' train.lr=nan
-over "learning rate 0" 1 'train\.lr' train.lr=0
-over "learning rate below 0" 1 'train\.lr' train.lr=-1e-3
-over "learning rate infinite" 1 'train\.lr' train.lr=inf
-over "keep 0" 1 'select\.keep' select.keep=0
-over "keep below 0" 1 'select\.keep' select.keep=-0.5
-over "keep NaN" 1 'select\.keep' select.keep=nan
-over "batch 0" 1 'train\.batch' train.batch=0
-over "batch not whole" 1 'train\.batch' train.batch=2.5
-over "trailing letters" 1 'train\.batch' train.batch=4x
-over "epochs below 0" 1 'train\.epochs' train.epochs=-1
-over "dropout 1" 1 'model\.hidden_dropout' model.hidden_dropout=1
-over "number too large" 1 'train\.steps' train.steps=99999999999999999999
-over "unknown key given" 1 'train\.lrr' train.lrr=1
-over "no value given" 1 'train\.lr' train.lr=
-over "adapters nowhere" 1 'nosuchlayer' 'method.targets=nosuchlayer'
-refuses "unknown module for an adapter" 1 'nosuchlayer' "$tt" train run.yaml method.name=lora \
+over() { refuses "$1" 2 "$2" "$tt" train run.yaml "$3"; }
+over "learning rate NaN" 'train\.lr.*nan' train.lr=nan
+over "learning rate 0" 'train\.lr' train.lr=0
+over "learning rate below 0" 'train\.lr' train.lr=-1e-3
+over "learning rate infinite" 'train\.lr' train.lr=inf
+over "keep 0" 'select\.keep' select.keep=0
+over "keep below 0" 'select\.keep' select.keep=-0.5
+over "keep NaN" 'select\.keep' select.keep=nan
+over "batch 0" 'train\.batch' train.batch=0
+over "batch not whole" 'train\.batch' train.batch=2.5
+over "trailing letters" 'train\.batch' train.batch=4x
+over "epochs below 0" 'train\.epochs' train.epochs=-1
+over "dropout 1" 'model\.hidden_dropout' model.hidden_dropout=1
+over "number too large" 'train\.steps' train.steps=99999999999999999999
+over "unknown key given" 'train\.lrr' train.lrr=1
+over "no value given" 'train\.lr' train.lr=
+refuses "unknown module for an adapter" 1 'targets' "$tt" train run.yaml method.name=lora \
     method.targets=nosuchlayer
 
 # --- the model ---
@@ -67,8 +67,9 @@ broken() { # NAME PATTERN COMMAND...: changes a fresh copy of the model, in whos
 cut_to() { head -c "$2" "$1" >x && mv x "$1"; }
 put() { printf "$3" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none; }
 size() { stat -c %s "$1"; }
-nan_last() { put model.safetensors $(($(size model.safetensors) - 4)) '\x00\x00\xc0\x7f'; }
-inf_last() { put model.safetensors $(($(size model.safetensors) - 4)) '\x00\x00\x80\x7f'; }
+first() { echo $((8 + $(od -An -t u8 -N 8 "$1"))); } # offset of the first number in a safetensors file
+nan_first() { put model.safetensors "$(first model.safetensors)" '\x00\x00\xc0\x7f'; }
+inf_first() { put model.safetensors "$(first model.safetensors)" '\x00\x00\x80\x7f'; }
 f=model.safetensors
 train "no such model" 'nowhere' model.path=nowhere
 train "a file for a model" 'run\.yaml' model.path=run.yaml
@@ -96,17 +97,17 @@ broken "weights one byte short" 'model\.safetensors' cut_to $f $(($(size model/$
 broken "header longer than the file" 'model\.safetensors' put $f 0 '\xff\xff\xff\x7f'
 broken "header length absurd" 'model\.safetensors' put $f 0 '\xff\xff\xff\xff\xff\xff\xff\xff'
 broken "header no JSON" 'model\.safetensors' put $f 8 'nonsense'
-broken "weights NaN" 'model\.safetensors|finite|nan' nan_last
-broken "weights infinite" 'model\.safetensors|finite|inf' inf_last
+broken "weights NaN" 'model\.safetensors.*(finite|nan)' nan_first
+broken "weights infinite" 'model\.safetensors.*(finite|inf)' inf_first
 broken "no tokenizer" 'tokenizer\.json|vocab\.txt' rm vocab.txt
 broken "tokenizer.json cut" 'tokenizer\.json' sh -c 'printf "{\"version\": " >tokenizer.json'
 broken "tokenizer.json of an unknown kind" 'tokenizer\.json' \
     sh -c 'printf "{\"model\": {\"type\": \"Abacus\", \"vocab\": {}}}" >tokenizer.json'
-broken "vocabulary larger than the model's" 'vocab|token' sh -c 'seq 1 50 >>vocab.txt; sed -i s/one/zzz/ vocab.txt'
-broken "no [UNK] in the vocabulary" 'UNK|vocab\.txt' sed -i 's/^\[UNK\]$/nothing/' vocab.txt
+broken "vocabulary larger than the model's" 'vocab|token' \
+    sh -c 'sed -i "s/^film$/nothing/" vocab.txt; printf "film\nfood\nday\n" >>vocab.txt'
 model broken bert-small-shards
 rm -f broken/model-00002-of-00004.safetensors
-refuses "a shard missing" 1 '00002-of-00004' "$tt" train run.yaml model.path=broken task=regress
+refuses "a shard missing" 1 '00002-of-00004' "$tt" train run.yaml model.path=broken
 
 # --- the data ---
 lines() { # NAME PATTERN FILE LINE... (printf)
@@ -136,7 +137,7 @@ printf 'text\tlabel\ngood\t1.5\nbad\tnan\n' >nan.tsv
 refuses "target NaN" 1 'nan\.tsv.*3|line 3' "$tt" train run.yaml data.train=nan.tsv task=regress
 printf 'text\tlabel\ngood\tperhaps\n' >eval.tsv
 train "evaluation with an unknown label" 'perhaps' data.eval=eval.tsv
-train "shots more than there are" 'shots' data.shots=1000000
+train "shots more than there are" '1000000' data.shots=1000000
 train "all held back" 'eval_count|held|eval' data.eval_count=24
 train "longer than the model" 'max_len|512|64' data.max_len=65
 
@@ -152,16 +153,39 @@ train "unknown GEMM provider" 'abacus' --gemm abacus
 
 # --- the output ---
 train "output below a file" 'run\.yaml' output.dir=run.yaml/sub
-train "nothing to resume" 'resume|checkpoint' --resume
+"$tt" train run.yaml output.dir=taken >log 2>&1 || fail "a run to be in the way" "$(tail -n 1 log)"
+train "an earlier run in the way" 'taken.*--resume' output.dir=taken
+refuses "resuming another run" 1 'train\.lr|lr' "$tt" train run.yaml output.dir=taken train.lr=1e-5 --resume
+printf 'text\tlabel\ngood film\tyes\nbad film\tno\n' >other.tsv
+train "resuming with other data" 'data|train' output.dir=taken data.train=other.tsv --resume
 
 # --- the other commands ---
-for c in "eval --model" "predict --model" "plan --model" "tokenize --model" "bench step --model"; do
-    # shellcheck disable=SC2086 # the command's words
-    refuses "${c% --model} without a model" 1 'nowhere' "$tt" $c nowhere --data train.tsv
-done
-refuses "verify nowhere" 1 'nowhere' "$tt" verify nowhere
+refuses "eval without a model" 1 'nowhere' "$tt" eval nowhere train.tsv
+refuses "predict without a model" 1 'nowhere' "$tt" predict nowhere train.tsv
+refuses "tokenize without a model" 1 'nowhere' "$tt" tokenize --model nowhere text
+refuses "plan without a model" 1 'nowhere' "$tt" plan --model nowhere
+refuses "bench without a model" 1 'nowhere' "$tt" bench step --model nowhere
+refuses "plan with a bad number" 2 'batch' "$tt" plan --model model --batch -3
+refuses "plan longer than the model" 1 'seq' "$tt" plan --model model --seq 65
+refuses "eval without data" 2 'DATA|data' "$tt" eval model
+refuses "eval on no such data" 1 'missing\.tsv' "$tt" eval model missing.tsv
+refuses "predict on no such file" 1 'missing\.txt' "$tt" predict model missing.txt
+
+# --- verify: its verdicts are on standard output ---
+verdict() { # NAME PATTERN CASE
+    "$tt" verify --gemm tile "$3" >log 2>&1
+    if [ $? = 1 ] && grep -qP "^FAIL .*$2" log; then ok "$1"; else fail "$1" "$(tail -n 2 log | tr '\n' ' ')"; fi
+}
 cp -r "$root/tests/cases/bert-small-lora-1" case
 chmod -R u+w case
-put case/expected.safetensors $(($(size case/expected.safetensors) - 40)) '\x00\x00\x80\x3f'
-refuses "verify sees a wrong number" 1 'differ|mismatch|fail|toleran' "$tt" verify case
+verdict "verify nowhere" 'nowhere' nowhere
+put case/expected.safetensors $(($(size case/expected.safetensors) - 4)) '\x00\x00\x80\x41'
+verdict "verify sees a wrong number" 'error' case
+put case/expected.safetensors $(($(size case/expected.safetensors) - 4)) '\x00\x00\xc0\x7f'
+verdict "verify sees NaN" '' case
+cp "$root/tests/cases/bert-small-lora-1/expected.safetensors" case
+sed -i 's/grad\.base_model\.model\.classifier\.bias/dumm.base_model.model.classifier.bias/' case/expected.safetensors
+verdict "verify misses a tensor" 'classifier\.bias' case
+printf '{' >case/case.json
+verdict "verify of a broken case.json" 'case\.json' case
 finish

@@ -49,12 +49,12 @@ refuses() {
         fail "$name" "$lines lines on standard error: $(head -n 3 "$work/.err" | tr '\n' '|')"
     elif ! grep -qiP -e "$pattern" "$work/.err"; then
         fail "$name" "no \"$pattern\" in: $(cat "$work/.err")"
-    elif [ -n "$(find "$work" -path '*/out*' -prune -print -quit)" ]; then
-        fail "$name" "left something behind: $(find "$work" -path '*/out*' | head -n 3 | tr '\n' ' ')"
-        rm -rf "$work"/out*
+    elif [ -n "$(find "$work" -path '*/out/*' -print -quit)" ]; then
+        fail "$name" "left something behind: $(find "$work" -path '*/out/*' | head -n 3 | tr '\n' ' ')"
     else
         ok "$name"
     fi
+    rm -rf "$work"/out*
 }
 
 # model DIR [CASE]: a checkpoint of the parity cases with a vocabulary of letters and a few words.
