@@ -17,6 +17,7 @@ import warnings
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers.utils import logging
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WORDS = "the a film food day was is very not good bad fine poor and but with rain sun old new".split()
@@ -44,12 +45,12 @@ def tokenizer(folder, kind):
         (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer", "do_lower_case": True}))
 
 
-def reference(folder, base, pairs):
+def reference(folder, base, pairs, regress):
     """Outputs of the trained model as a user of transformers gets them."""
     if (folder / "adapter_config.json").exists():
         from peft import PeftModel
-        labels = json.loads((base / "config.json").read_text()).get("num_labels", 2)
-        model = PeftModel.from_pretrained(AutoModelForSequenceClassification.from_pretrained(base, num_labels=labels), folder)
+        whole = AutoModelForSequenceClassification.from_pretrained(base, num_labels=1 if regress else 2)
+        model = PeftModel.from_pretrained(whole, folder)
         tok = AutoTokenizer.from_pretrained(base)
     else:
         model = AutoModelForSequenceClassification.from_pretrained(folder)
@@ -98,7 +99,7 @@ def run(program, work, name, case, overrides, regress=False, pair=False, kind="b
     if done.returncode:
         raise RuntimeError(done.stderr.strip().splitlines()[-1])
     ask = [(t, u) if pair else (t,) for t, u in zip(texts(12, 7), texts(12, 8))]
-    want, config = reference(out / "final", base, ask)
+    want, config = reference(out / "final", base, ask, regress)
     labels = None if regress else [config.id2label[i] for i in range(config.num_labels)]
     if not regress:
         want = want.softmax(-1)
@@ -129,6 +130,8 @@ RUNS = [
 
 def main():
     warnings.filterwarnings("ignore")
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     program = str(pathlib.Path(sys.argv[1]).resolve())
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
