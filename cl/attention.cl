@@ -9,7 +9,8 @@
 // launch   global {blocks * WG, HEADS}, local {WG, 1}; rows of a block: at most WG * NQ * VW
 // defines  attention.clh
 // numbers  float, keys in order, SEL before REST: the bits of a row depend on its sequence alone,
-//          not on the block it fell into nor on the batch. A row that sees nothing: o 0, lse -INFINITY
+//          not on the block it fell into nor on the batch; a row that sees nothing gets o 0 and
+//          lse -INFINITY
 // Fourteen pointers, because the keys lie in two buffers and the batch is ragged.
 #include "attention.clh"
 

@@ -5,16 +5,17 @@
 //   delta[i] = SCALE do[i].o[i];  ds[i,j] = cap'(s) p[i,j] (SCALE dp[i,j] - delta[i])
 //   dq[i] = sum_j ds[i,j] k[j];  dk[j] = sum_i ds[i,j] q[i]
 // attention_bwd does one key head of one sequence in one work-item (CPUs): each probability is
-// computed, and dropped, once for dq, dk and dv. attention_dq does dq by blocks of queries and writes
-// delta for attention_dkv.cl. No atomics anywhere.
-// shapes   q, o, g (= do), dq [sel, HEADS*DH]  lse, delta [sel, HEADS]  ks, vs, dk, dv [sel, KVH*DH]
-//          kr, vr [rest, KVH*DH]: constants  qseq, spos [sel]  rpos [rest]  soff, roff [seq+1]
+// computed, and dropped, once for dq, dk and dv. attention_dq does dq by blocks of queries and
+// writes delta for attention_dkv.cl. No atomics anywhere.
+// shapes   q, o, g (= do), dq [sel, HEADS*DH]  lse, delta [sel, HEADS]
+//          ks, vs, dk, dv [sel, KVH*DH]  kr, vr [rest, KVH*DH]: constants
+//          qseq, spos [sel]  rpos [rest]  soff, roff [seq+1]
 //          kr, vr, rpos, roff are null where every row is selected
 // launch   attention_bwd: global {sequences, KVH}, local {1, 1}, WG 1
 //          attention_dq: global {blocks * WG, HEADS}, local {WG, 1}, WANT_DK and WANT_DV 0
-// defines  attention.clh; WANT_DQ, WANT_DK, WANT_DV: 0 skips that gradient (its pointer may be null)
-// numbers  float; queries in order, in blocks, and keys in order: repeatable, and independent of the
-//          rest of the batch
+// defines  attention.clh; WANT_DQ, WANT_DK, WANT_DV: 0 skips that gradient, its pointer may be null
+// numbers  float; queries in order and keys in order: repeatable, and independent of the rest of
+//          the batch and of how its rows are cut into blocks
 #include "attention.clh"
 
 #ifndef WANT_DQ
@@ -95,7 +96,8 @@ ATT_INLINE void att_gradients(const int nq, floatv *s, floatv *dp, const floatv 
 // One block of queries against all keys.
 ATT_INLINE void att_bwd(const int nq, const att_bwd_args a, int h, int row0, int rows,
                         TILE float *kt, TILE float *vt, TILE int *kp) {
-    floatv q[DH * NQ], g[DH * NQ], dq[DH * NQ], s[KB * NQ], dp[KB * NQ], lse[NQ], delta[NQ], one[NQ];
+    floatv q[DH * NQ], g[DH * NQ], dq[DH * NQ], s[KB * NQ], dp[KB * NQ];
+    floatv lse[NQ], delta[NQ], one[NQ];
     intv qp[NQ], keep[DROP ? KB * NQ : 1];
     att_load_t(nq, q, a.q + h * DH, HEADS * DH, row0, rows, Q_SCALE);
     att_load_t(nq, g, a.g + h * DH, HEADS * DH, row0, rows, SCALE);

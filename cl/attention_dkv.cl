@@ -34,7 +34,8 @@ ATT_INLINE void att_mask_keys(floatv *s, TILE const int *qp, int n, const intv *
 // As att_keep: the same numbers, with keys in the lanes.
 ATT_INLINE intv att_keep_keys(intv kp, int qp, uint seq, int h, uint seed, uint step) {
     uintv r[4];
-    att_philox(as_uintv(kp >> 3), (uintv)(qp), (uintv)(seq), (uintv)(DROP_STREAM(h)), seed, step, r);
+    att_philox(as_uintv(kp >> 3), (uintv)(qp), (uintv)(seq), (uintv)(DROP_STREAM(h)), seed, step,
+               r);
     const intv word = (kp >> 1) & 3;
     uintv x = word == 1 ? r[1] : r[0];
     x = word == 2 ? r[2] : x;
