@@ -36,16 +36,20 @@ static const char *variant_name(int variant) {
     return variant < CPU_TILES ? cpu_tiles[variant].name : gpu_tiles[variant - CPU_TILES].name;
 }
 
+/* Panels need room. A CPU device with little local memory (llvmpipe has 32 KiB, and ends loops
+ * after 65535 rounds) gets the kernels for GPUs. */
+static bool has_room(const tti_caps *c) { return c->cpu && c->local_mem >= 64 * 1024; }
+
 static bool suits(const tti_caps *c, int variant, const tti_gemm_shape *s) {
     if (variant < CPU_TILES) {
         const cpu_tile *t = &cpu_tiles[variant];
         const int vw = c->vw >= 16 && s->n > 8 ? 16 : 8;
-        return c->cpu && t->vw == vw && s->n >= t->min_n && s->n <= t->max_n;
+        return has_room(c) && t->vw == vw && s->n >= t->min_n && s->n <= t->max_n;
     }
     const gpu_tile *t = &gpu_tiles[variant - CPU_TILES];
     const size_t local = sizeof(float) * (size_t)(t->depth * (t->tx * t->rx + t->ty * t->ry + 2) +
                                                   t->tx * t->ty * t->rx);
-    return !c->cpu && local <= c->local_mem && s->m >= t->min_m && s->m <= t->max_m &&
+    return !has_room(c) && local <= c->local_mem && s->m >= t->min_m && s->m <= t->max_m &&
            s->n >= t->min_n && s->n <= t->max_n;
 }
 

@@ -49,6 +49,15 @@ static inline void td_expect_error(tt_status got, tt_status want, const char *pa
         cr_expect(strstr(tt_error(), part), "%s: \"%s\" lacks \"%s\"", what, tt_error(), part);
 }
 
+/* Whether the device says that its fma is one rounding, as the host's is; without it kernels may
+ * use product and sum, and their bits can only be compared with each other. */
+static inline bool td_fma(const tti_device *d) {
+    cl_device_fp_config c = 0;
+    clGetDeviceInfo(tti_device_get_info(d)->cl_device, CL_DEVICE_SINGLE_FP_CONFIG, sizeof c, &c,
+                    NULL);
+    return (c & CL_FP_FMA) != 0;
+}
+
 /* The numbers of a provider and of its variant by name; "" is the first variant. */
 static inline tti_gemm_plan td_plan(const tti_device *d, const char *provider, int variant,
                                     const tti_gemm_shape *largest) {
