@@ -119,7 +119,7 @@ typedef struct tti_graph tti_graph;
 typedef struct tti_exec tti_exec;
 typedef struct tti_node tti_node;
 
-enum { TTI_MAX_IN = 16, TTI_MAX_OUT = 4, TTI_ATTR_I = 10, TTI_ATTR_F = 4 };
+enum { TTI_MAX_IN = 16, TTI_MAX_OUT = 6, TTI_ATTR_I = 10, TTI_ATTR_F = 4 };
 
 typedef struct {
     int i[TTI_ATTR_I];
@@ -156,7 +156,7 @@ struct tti_node {
     bool backward; /* stands behind the loss */
     bool accumulate; /* adds into its GRAD output even in the first batch of a step */
     int reuse_in; /* out[0] may take the memory of this input when that input ends here; -1 never */
-    tti_gemm_plan gemm;
+    tti_gemm_plan gemm, more_gemms[2]; /* the others of an op that is several products */
     size_t workspace;
 };
 

@@ -21,6 +21,14 @@ static inline tt_status tti_x_run_chunks(tti_exec *e, tti_launch *k, tti_val v) 
     return tti_run_groups(k, tti_ceil_div(rows * cols, (size_t)tti_x_chunk(e)));
 }
 
+/* A kernel that walks rows of cols elements: a work-group takes EACH / cols of them in turn, at
+ * least one (-DEACH; PER in the kernel). */
+static inline int tti_x_each(const tti_exec *e) { return e->caps->wg == 1 ? 4096 : 1; }
+static inline tt_status tti_x_run_rows(const tti_exec *e, tti_launch *k, size_t rows, size_t cols) {
+    const size_t per = TT_MAX((size_t)tti_x_each(e) / TT_MAX(cols, 1), 1);
+    return tti_run_groups(k, tti_ceil_div(rows, per));
+}
+
 /* Vectors of columns side by side in a work-group that sums over rows (-DCOLV): 32 columns, which
  * a GPU reads as one piece; the rest of the work-group takes other rows. */
 static inline int tti_x_colv(const tti_exec *e) {
