@@ -26,7 +26,7 @@ static void catch_signals(void) {
 
 typedef struct {
     bool terminal, open; /* a progress line stands there, without its newline */
-    double shown, loss;  /* when; the last loss known */
+    double shown;        /* when */
     const char *key;     /* of the metric below: accuracy or pearson */
     struct {
         bool known;
@@ -78,15 +78,15 @@ static void duration(char out[24], double seconds) {
 static void show_step(progress *p, const tti_event *e) {
     char left[24];
     double now = tti_now();
-    if (e->logged) p->loss = e->loss;
     bool last = e->step == e->total;
     if (p->terminal ? now - p->shown < 0.1 && !last && !e->logged : !e->logged) return;
     p->shown = now;
     tti_str s = {0};
     duration(left, e->eta);
     tti_str_printf(&s, "step %" PRIu64 "/%" PRIu64 "  epoch %.2f  loss %.4f  lr %.3g", e->step,
-                   e->total, e->epoch, p->loss, e->lr);
-    tti_str_printf(&s, "  %.0f tokens/s  %s left  ", e->tokens_per_s, left);
+                   e->total, e->epoch, e->loss, e->lr);
+    if (e->tokens_per_s > 0) tti_str_printf(&s, "  %.0f tokens/s  %s left", e->tokens_per_s, left);
+    tti_str_puts(&s, "  ");
     tti_cli_bytes(&s, e->device_bytes);
     if (s.status == TT_OK && p->terminal) fprintf(stderr, "\r%s\033[K", s.p);
     if (s.status == TT_OK && !p->terminal) fprintf(stderr, "%s\n", s.p);

@@ -10,9 +10,9 @@ typedef struct {
     size_t n;                   /* tokens, >= 1 */
     const int32_t *selected;    /* ascending positions that carry gradient; NULL: all */
     size_t nselected;
-    uint32_t number;            /* of the sequence within the step: dropout keys */
-    int32_t label;              /* class */
-    float target;               /* regression */
+    uint32_t number; /* of the sequence within the step: dropout keys */
+    int32_t label;   /* class */
+    float target;    /* regression */
 } tti_sequence;
 
 typedef struct tti_batch tti_batch; /* grows, is reused; tti_feed points into it */

@@ -312,3 +312,21 @@ Test(trainer, a_dry_run_writes_nothing) {
     cr_expect_not(tti_dir_exists(in_folder("dry")));
     tti_config_free(&c);
 }
+
+/* Wherever memory runs out the run ends with that status, and another one can be made. */
+Test(trainer, survives_failing_allocations) {
+    const char *short_run[] = {"train.epochs=1", "train.keep_last=1"};
+    tt_status s = TT_E_NOMEM;
+    int failed = 0;
+    for (long n = 1; n < 4000000 && s != TT_OK; n += 1 + n / 4) {
+        watch w = {0};
+        tti_dir_remove(in_folder("out"));
+        tti_alloc_fail_at(n);
+        s = run("out", false, &w, short_run, 2);
+        tti_alloc_fail_at(0);
+        cr_expect(s == TT_OK || s == TT_E_NOMEM, "allocation %ld: %d %s", n, (int)s, tt_error());
+        failed += s == TT_E_NOMEM;
+    }
+    cr_expect_eq(s, TT_OK);
+    cr_expect_gt(failed, 20);
+}
