@@ -145,6 +145,14 @@ gemm_tile(const int m, const int n, const int k, const int lda_, const int ldb, 
             if (k0 + kn < k) continue;
             for (int r = 0; r < min(ROWS, rows - i); r++) {
                 const size_t at = (i0 + i + r) * ldc + j0;
+                // Most often: whole vectors, whose number is known, and no activation.
+                if (cols == COLS && !GEMM_ACT(flags)) {
+                    for (int j = 0; j < COLS; j += VW)
+                        STV(c, at + j,
+                            gemm_sum(LDV(sums, r * COLS + j), alpha, flags, VW, c + at + j,
+                                     bias + j0 + j, residual + at + j));
+                    continue;
+                }
                 for (int j = 0; j < cols; j += VW)
                     gemm_end(LDV(sums, r * COLS + j), alpha, flags, min(VW, cols - j), c + at + j,
                              bias + j0 + j, residual + at + j);
