@@ -68,6 +68,14 @@ static void put_row(td_feed *f, bool selected, size_t r, int seq, int pos, int l
         (int32_t)(tti_philox((uint32_t)seq, (uint32_t)pos, 0, 3, 4, 5).v[0] % TD_VOCAB);
 }
 
+/* Two rows of three whose next token exists are supervised. */
+static void put_label(td_feed *f, size_t r, int pos, int len) {
+    if (pos + 1 >= len || pos % 3 == 1) return;
+    const size_t i = f->feed.rows.n[TTI_ROWS_LAB]++;
+    f->in[TTI_IN_LAB_ROW][i] = (int32_t)r;
+    f->in[TTI_IN_LAB_ID][i] = (int32_t)(i * 7 + 1); /* cases reduce it to their vocabulary */
+}
+
 static void add_sequence(td_feed *f, const td_batch *b, int s, int att_rows) {
     size_t *n = f->feed.rows.n;
     const int len = b->sel[s] + b->rest[s];
@@ -76,6 +84,7 @@ static void add_sequence(td_feed *f, const td_batch *b, int s, int att_rows) {
     for (int pos = 0; pos < len; pos++) {
         const bool selected = left > 0 && (pos % 2 == 0 || len - pos == left);
         left -= selected;
+        if (selected) put_label(f, n[TTI_ROWS_SEL], pos, len);
         put_row(f, selected, n[selected ? TTI_ROWS_SEL : TTI_ROWS_REST]++, s, pos, len);
     }
     f->in[TTI_IN_OFF_SEL][s + 1] = (int32_t)n[TTI_ROWS_SEL];

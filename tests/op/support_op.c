@@ -175,6 +175,8 @@ static void labels(td_run *t) {
         else
             memcpy(&t->f.in[TTI_IN_LABELS][s], &x, sizeof x);
     }
+    for (size_t i = 0; t->c->i > 0 && i < t->f.feed.rows.n[TTI_ROWS_LAB]; i++)
+        t->f.in[TTI_IN_LAB_ID][i] %= t->c->i;
 }
 
 static void use_slots(td_run *t) {
