@@ -155,17 +155,25 @@ static tt_status one_text(options *o, const char *text, size_t n) {
     return TT_OK;
 }
 
+/* The next line of standard input without its end; *more is false where there is none. */
+static tt_status next_line(tti_str *line, bool *more) {
+    int c;
+    line->len = 0;
+    while ((c = getc_unlocked(stdin)) != EOF && c != '\n') tti_str_putc(line, (char)c);
+    *more = c != EOF || line->len;
+    if (ferror(stdin)) return tti_fail(TT_E_IO, "standard input: %s", strerror(errno));
+    return line->status;
+}
+
 static tt_status all_lines(options *o) {
-    char *line = NULL;
-    size_t cap = 0;
-    tt_status s = TT_OK;
-    errno = 0;
-    for (ssize_t n; s == TT_OK && (n = getline(&line, &cap, stdin)) >= 0;) {
-        if (n && line[n - 1] == '\n') n--;
-        s = one_text(o, line, (size_t)n);
+    tti_str line = {0};
+    bool more;
+    tt_status s;
+    while ((s = next_line(&line, &more)) == TT_OK && more) {
+        s = one_text(o, line.len ? line.p : "", line.len);
+        if (s != TT_OK) break;
     }
-    if (s == TT_OK && !feof(stdin)) s = tti_fail(TT_E_IO, "standard input: %s", strerror(errno));
-    free(line); /* getline's */
+    tti_str_free(&line);
     return s;
 }
 

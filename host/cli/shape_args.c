@@ -65,7 +65,9 @@ static bool split(tti_shape_args *a, const char *text) {
     tti_free(a->targets_text);
     a->opts.lora_ntargets = 0;
     if (!(a->targets_text = tti_strdup(text))) return false;
-    for (char *p = strtok(a->targets_text, ","); p; p = strtok(NULL, ",")) {
+    char *rest = a->targets_text;
+    for (char *p; (p = strsep(&rest, ","));) {
+        if (!*p) continue;
         if (a->opts.lora_ntargets == (int)TT_COUNT(a->targets)) return false;
         a->targets[a->opts.lora_ntargets++] = p;
     }

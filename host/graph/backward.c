@@ -2,8 +2,6 @@
 /* backward.c - gradient ops appended behind the loss, and the removal of what nobody reads. */
 #include "host/graph/internal.h"
 
-#include "host/ops/ops.h"
-
 #include <string.h>
 
 tti_val tti_grad_of(const tti_graph *g, tti_val v) {
@@ -35,7 +33,8 @@ void tti_grad_set(tti_graph *g, tti_val v, tti_val dv) {
 void tti_grad_add(tti_graph *g, tti_val v, tti_val dv) {
     if (!tti_grad_wanted(g, v) || dv == TTI_NONE) return;
     tti_val before = g->values[v].arrived;
-    tti_grad_set(g, v, before == TTI_NONE ? dv : tti_add(g, before, dv));
+    tti_val sum[] = {before, dv};
+    tti_grad_set(g, v, before == TTI_NONE ? dv : tti_emit(g, &tti_op_add, sum, 2, NULL));
 }
 
 tti_val tti_grad_param(tti_graph *g, tti_val p, bool *again) {

@@ -146,6 +146,9 @@ typedef struct {
     bool (*absorb)(tti_node *n, const tti_node *next);
 } tti_op;
 
+/* y = a + b: gradients that meet in one value are added up with it (host/ops/add.c). */
+extern const tti_op tti_op_add;
+
 struct tti_node {
     const tti_op *op;
     tti_val in[TTI_MAX_IN], out[TTI_MAX_OUT];

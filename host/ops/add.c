@@ -29,8 +29,8 @@ static tt_status backward(tti_graph *g, const tti_node *n) {
     return tti_graph_status(g);
 }
 
-static const tti_op op = {.name = "add", .shape = shape, .enqueue = enqueue, .backward = backward};
+const tti_op tti_op_add = {.name = "add", .shape = shape, .enqueue = enqueue, .backward = backward};
 
 tti_val tti_add(tti_graph *g, tti_val a, tti_val b) {
-    return tti_emit(g, &op, (tti_val[]){a, b}, 2, NULL);
+    return tti_emit(g, &tti_op_add, (tti_val[]){a, b}, 2, NULL);
 }
