@@ -32,7 +32,7 @@ typedef struct {
     struct {
         char *path;
         int pooling; /* TTI_POOLING_* or -1: as config.json says */
-        bool fresh_head;
+        bool fresh_head, random_weights;
         double hidden_dropout, attention_dropout, classifier_dropout;
     } model;
     struct {

@@ -30,6 +30,8 @@ const tti_key tti_keys[] = {
  "what the head reads: position 0 or the mean of positions (unset: as config.json says)"},
 {"model.fresh_head", TTI_KEY_BOOL, RES, AT(model.fresh_head), 0, 0, NULL, "false",
  "a new head even where the checkpoint has one that fits"},
+{"model.random_weights", TTI_KEY_BOOL, RES, AT(model.random_weights), 0, 0, NULL, "false",
+ "training from nothing: config.json describes the model, all weights are drawn by train.seed"},
 {"model.hidden_dropout", TTI_KEY_NUM, RES | TTI_KEY_BELOW, AT(model.hidden_dropout), 0, 1, NULL,
  NULL, "dropout of hidden states (unset: as config.json says)"},
 {"model.attention_dropout", TTI_KEY_NUM, RES | TTI_KEY_BELOW, AT(model.attention_dropout), 0, 1,

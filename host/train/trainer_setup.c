@@ -148,6 +148,7 @@ static tti_model_opts model_options(const tti_job *r) {
     o.classifier_dropout = (float)c->model.classifier_dropout;
     o.no_decay_1d = c->train.no_decay_norms;
     o.fresh_head = c->model.fresh_head && !r->checkpoint;
+    o.random_weights = c->model.random_weights && !r->checkpoint;
     const tti_caps *caps = tti_device_caps(r->dev);
     o.align = caps->align;
     o.max_alloc = caps->max_alloc;
@@ -157,6 +158,9 @@ static tti_model_opts model_options(const tti_job *r) {
 static tt_status load_model(tti_job *r) {
     const tti_model_opts o = model_options(r);
     const char *dir = r->c->model.path;
+    if (r->c->model.random_weights && o.method == TTI_METHOD_LORA)
+        return tti_fail(TT_E_ARG, "model.random_weights: adapters need trained weights below them; "
+                                  "use method.name=full");
     if (r->checkpoint && o.method == TTI_METHOD_FULL) dir = r->checkpoint;
     return tti_model_load(&r->model, r->o->dry_run ? NULL : r->dev, dir, &o);
 }

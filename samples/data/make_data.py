@@ -117,5 +117,5 @@ if __name__ == "__main__":
                                        ("sentiment", g.SENTIMENT, review, (32, 120))):
         for part, kind in ((TRAIN, "train"), (TEST, "test")):
             save(f"{name}.{kind}.tsv", ("text", "label"), classes(random.Random(f"{name}-{kind}"), table, write, part, counts[part]))
-    save("pairs.train.tsv", ("first", "second", "score"), pairs(random.Random("pairs-train"), TRAIN, 180))
+    save("pairs.train.tsv", ("first", "second", "score"), pairs(random.Random("pairs-train"), TRAIN, 800))
     save("pairs.test.tsv", ("first", "second", "score"), pairs(random.Random("pairs-test"), TEST, 150))

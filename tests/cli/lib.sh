@@ -5,7 +5,7 @@
 set -u
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 tt=${1:?usage: TEST PROGRAM [SUMMARY]}
-summary=${2:-}
+summary=${2:+$(realpath "$2")}
 tt=$(realpath "$tt")
 work=$(mktemp -d)
 passed=0 failed=0 skipped=0
