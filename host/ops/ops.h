@@ -81,9 +81,11 @@ tti_val tti_gather_labelled(tti_graph *g, tti_val x);
 /* Next-token loss fused with the output projection: logits = x w^T of x [lab,d], w [vocab,d],
  * capped as cap * tanh(logits / cap) where cap > 0; cross-entropy with TTI_IN_LAB_ID. Adds
  * sum(loss) * loss_scale into the accumulator `loss` [1,1]. Logits exist for `chunk` rows at a
- * time, in the workspace or a scratch output. Registers the gradient of x, and emits that of w
- * where it is trained. */
-void tti_next_token_loss(tti_graph *g, tti_val x, tti_val w, tti_val loss, float cap, int chunk);
+ * time: a scratch value [chunk,vocab] whatever the batch has. Registers the gradient of x where it
+ * is wanted and emits that of w where it is trained; neither between tti_graph_no_grad(g, true) and
+ * false, as graphs of evaluation have it. Returns the loss of each row, [lab,1], without
+ * loss_scale; TTI_NONE after a failure. */
+tti_val tti_next_token_loss(tti_graph *g, tti_val x, tti_val w, tti_val loss, float cap, int chunk);
 
 /* Gradient of a bias: db[c] = sum over rows of dy[r,c]; used by linear's gradient rule. */
 extern const tti_op tti_op_colsum;
