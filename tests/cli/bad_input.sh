@@ -76,10 +76,12 @@ train "a file for a model" 'run\.yaml' model.path=run.yaml
 broken "no config.json" 'config\.json' rm config.json
 broken "config.json cut" 'config\.json' cut_to config.json 100
 broken "config.json empty" 'config\.json' cut_to config.json 0
-broken "unknown architecture" 'config\.json.*frobnet' sed -i 's/"model_type": "bert"/"model_type": "frobnet"/' config.json
+broken "unknown architecture" 'config\.json.*frobnet' \
+    sed -i 's/"model_type": "bert"/"model_type": "frobnet"/' config.json
 broken "no model_type" 'model_type' sed -i '/"model_type"/d' config.json
 broken "unknown activation" 'hidden_act.*swoosh' sed -i 's/"hidden_act": "gelu"/"hidden_act": "swoosh"/' config.json
-broken "heads do not divide" 'heads|hidden_size' sed -i 's/"num_attention_heads": 4/"num_attention_heads": 5/' config.json
+broken "heads do not divide" 'heads|hidden_size' \
+    sed -i 's/"num_attention_heads": 4/"num_attention_heads": 5/' config.json
 broken "size 0" 'hidden_size|intermediate_size' sed -i 's/"hidden_size": 32/"hidden_size": 0/' config.json
 broken "size below 0" 'num_hidden_layers' sed -i 's/"num_hidden_layers": 3/"num_hidden_layers": -3/' config.json
 broken "size a word" 'vocab_size' sed -i 's/"vocab_size": 96/"vocab_size": "many"/' config.json
@@ -109,6 +111,9 @@ model broken bert-small-shards
 rm -f broken/model-00002-of-00004.safetensors
 refuses "a shard missing" 1 '00002-of-00004' "$tt" train run.yaml model.path=broken
 
+refuses "adapters on random weights" 1 'random_weights' "$tt" train run.yaml method.name=lora \
+    model.random_weights=true
+
 # --- the data ---
 lines() { # NAME PATTERN FILE LINE... (printf)
     local name=$1 pattern=$2 file=$3
@@ -128,7 +133,8 @@ lines "label empty in a line" 'blank\.tsv.*3|line 3' blank.tsv 'text\tlabel\ngoo
 lines "one class only" 'one\.tsv|class|label' one.tsv 'text\tlabel\ngood\tyes\nfine\tyes\n'
 lines "JSONL broken" 'broken\.jsonl.*2|line 2' broken.jsonl '{"text":"good","label":"a"}\n{"text": "bad\n'
 lines "JSONL without label" 'nolabel\.jsonl.*2|line 2' nolabel.jsonl '{"text":"good","label":"a"}\n{"text":"bad"}\n'
-lines "JSONL text no string" 'number\.jsonl.*2|line 2' number.jsonl '{"text":"good","label":"a"}\n{"text":[1],"label":"b"}\n'
+lines "JSONL text no string" 'number\.jsonl.*2|line 2' number.jsonl \
+    '{"text":"good","label":"a"}\n{"text":[1],"label":"b"}\n'
 lines "JSONL a list" 'list\.jsonl.*1|line 1' list.jsonl '[1,2]\n[3,4]\n'
 lines "CSV quote open" 'open\.csv' open.csv 'text,label\n"good,yes\nbad,no\n'
 printf 'text\tlabel\ngood\t1.5\nbad\tmuch\n' >words.tsv

@@ -30,7 +30,11 @@ go output.dir=a
 go output.dir=b
 same "two runs with one seed" a b
 go output.dir=c train.seed=2
-if cmp -s a/final/model.safetensors c/final/model.safetensors; then fail "another seed" "gives the same weights"; else ok "another seed"; fi
+if cmp -s a/final/model.safetensors c/final/model.safetensors; then
+    fail "another seed" "gives the same weights"
+else
+    ok "another seed"
+fi
 lora="method.name=lora method.targets=query,value method.dropout=0.1"
 # shellcheck disable=SC2086 # several words
 go output.dir=la $lora
@@ -38,35 +42,35 @@ go output.dir=la $lora
 go output.dir=lb $lora
 same "two runs with adapters" la lb
 
-# --- SIGKILL at several moments, then on to the end ---
-long="train.steps=60 train.save_every=5 train.eval_every=20 data.eval=test.tsv"
+# --- SIGKILL at several moments of a run, then on to the end ---
+long="train.steps=120 train.save_every=5 train.eval_every=20 data.eval=test.tsv"
+began=$(date +%s%N)
 # shellcheck disable=SC2086
 go output.dir=whole $long
-# shellcheck disable=SC2086
-for delay in 0.4 0.6 0.8 1.0 1.3; do
+took=$(($(date +%s%N) - began))
+# killed_at SHARE: starts or resumes the run and kills it after that share of its whole time.
+killed_at() {
+    # shellcheck disable=SC2086
+    "$tt" train run.yaml output.dir=killed $long --resume >log 2>&1 &
+    local pid=$!
+    sleep "$(awk -v t=$took -v s="$1" 'BEGIN { print t * s / 1e9 }')"
+    kill -KILL $pid 2>/dev/null && cut_short=$((cut_short + 1))
+    wait $pid 2>/dev/null
+}
+cut_short=0
+for share in 0.2 0.35 0.5 0.65 0.8 0.9; do
     rm -rf killed
-    "$tt" train run.yaml output.dir=killed $long >log 2>&1 &
-    pid=$!
-    sleep $delay
-    kill -KILL $pid 2>/dev/null
-    wait $pid 2>/dev/null
-    "$tt" train run.yaml output.dir=killed $long --resume >log 2>&1 ||
-        "$tt" train run.yaml output.dir=killed $long >log 2>&1 || fail "resume after $delay s" "$(tail -n 1 log)"
-    same "killed after $delay s and resumed" whole killed
+    killed_at $share
+    # shellcheck disable=SC2086
+    go output.dir=killed $long --resume
+    same "killed after $share of a run and resumed" whole killed
 done
-# --- killed twice in one run ---
 rm -rf killed
+for share in 0.5 0.5 0.5; do killed_at $share; done
 # shellcheck disable=SC2086
-for delay in 0.7 0.7; do
-    "$tt" train run.yaml output.dir=killed $long $([ -d killed ] && echo --resume) >log 2>&1 &
-    pid=$!
-    sleep $delay
-    kill -KILL $pid 2>/dev/null
-    wait $pid 2>/dev/null
-done
-# shellcheck disable=SC2086
-"$tt" train run.yaml output.dir=killed $long --resume >log 2>&1 || "$tt" train run.yaml output.dir=killed $long >log 2>&1
-same "killed twice and resumed" whole killed
+go output.dir=killed $long --resume
+same "killed three times and resumed" whole killed
+check "runs were really cut short" [ $cut_short -ge 4 ]
 
 # --- a damaged checkpoint is left for the one before it ---
 for f in model.safetensors optimizer.safetensors run.json; do
@@ -93,12 +97,22 @@ for sig in INT TERM; do
     wait $pid
     code=$?
     [ $sig = INT ] && want=130 || want=143
-    [ $code = $want ] && grep -qi 'resume' log && ok "SIG$sig ends with a way on" || fail "SIG$sig" "exit $code: $(tail -n 1 log)"
+    if [ $code = $want ] && grep -qi 'resume' log; then
+        ok "SIG$sig ends with a way on"
+    else
+        fail "SIG$sig" "exit $code: $(tail -n 1 log)"
+    fi
 done
+
+# --- training from nothing needs no weights ---
+cp -r model bare && rm bare/model.safetensors
+go output.dir=n1 model.path=bare model.random_weights=true
+go output.dir=n2 model.path=bare model.random_weights=true
+same "two runs from nothing" n1 n2
 
 # --- what the run gave works in the other commands ---
 "$tt" eval --json a/final test.tsv >eval.json 2>log || fail "eval" "$(tail -n 1 log)"
 grep -q '"accuracy"' eval.json && ok "eval" || fail "eval" "$(cat eval.json)"
 "$tt" predict a/final test.tsv >file.jsonl 2>log || fail "predict" "$(tail -n 1 log)"
-[ "$(wc -l <file.jsonl)" = 20 ] && ok "predict gives a line for each text" || fail "predict" "$(wc -l <file.jsonl) lines"
+check "predict gives a line for each text" [ "$(wc -l <file.jsonl)" = 20 ]
 finish
