@@ -40,8 +40,18 @@ static tt_status array(const tti_case *c, const char *key, size_t n, const cJSON
     return TT_OK;
 }
 
+static tt_status label(const tti_case *c, tti_sequence *q, const cJSON *e) {
+    const bool number = cJSON_IsNumber(e) && fabs(e->valuedouble) <= INT32_MAX;
+    if (!number) return bad(c, "labels", "a number for each sequence");
+    q->target = (float)e->valuedouble;
+    if (c->opts.task != TTI_TASK_CLASSIFY) return TT_OK;
+    if (e->valuedouble != floor(e->valuedouble)) return bad(c, "labels", "whole numbers");
+    q->label = (int32_t)e->valuedouble;
+    return TT_OK;
+}
+
 static tt_status read_sequences(tti_case *c) {
-    const cJSON *ids, *selected, *labels, *types, *e;
+    const cJSON *ids, *selected, *labels, *types;
     TT_TRY(array(c, "input_ids", 0, &ids));
     c->nseqs = (size_t)cJSON_GetArraySize(ids);
     if (!c->nseqs) return bad(c, "input_ids", "at least one sequence");
@@ -60,36 +70,49 @@ static tt_status read_sequences(tti_case *c) {
         TT_TRY(list(c, "input_ids", cJSON_GetArrayItem(ids, (int)i), &v, &q->n));
         q->ids = v;
         TT_TRY(list(c, "selected", cJSON_GetArrayItem(selected, (int)i), &v, &q->nselected));
+        for (size_t k = 0; k < q->nselected; k++)
+            if (v[k] < 0 || (size_t)v[k] >= q->n)
+                return bad(c, "selected", "positions of the sequence, from 0");
         q->selected = v;
         if (types) {
             TT_TRY(list(c, "token_type_ids", cJSON_GetArrayItem(types, (int)i), &v, &n));
             if (n != q->n) return bad(c, "token_type_ids", "as many as input_ids");
             q->types = v;
         }
-        e = cJSON_GetArrayItem(labels, (int)i);
-        if (!cJSON_IsNumber(e)) return bad(c, "labels", "a number for each sequence");
-        q->label = (int32_t)e->valuedouble;
-        q->target = (float)e->valuedouble;
+        TT_TRY(label(c, q, cJSON_GetArrayItem(labels, (int)i)));
         c->tokens += q->n;
         c->selected += q->nselected;
     }
     return TT_OK;
 }
 
+/* The N of classify:N and classify-mean:N; 0 where the task is not of that form. */
+static int classes(const char *task) {
+    static const char *const kinds[] = {"classify:", "classify-mean:"};
+    for (size_t i = 0; i < TT_COUNT(kinds); i++) {
+        const size_t n = strlen(kinds[i]);
+        if (strncmp(task, kinds[i], n)) continue;
+        char *end;
+        const long v = strtol(task + n, &end, 10);
+        return task[n] >= '1' && task[n] <= '9' && !*end && v <= 1000000 ? (int)v : 0;
+    }
+    return 0;
+}
+
 static tt_status read_task(tti_case *c) {
     const char *task, *method, *pooling;
     TT_TRY(tti_json_str(at(c), "task", &task, ""));
-    if (!strncmp(task, "classify", 8)) {
-        const char *colon = strchr(task, ':');
+    c->opts.num_labels = classes(task);
+    if (c->opts.num_labels > 0)
         c->opts.task = TTI_TASK_CLASSIFY;
-        c->opts.num_labels = colon ? (int)strtol(colon + 1, NULL, 10) : 0;
-    } else if (!strcmp(task, "regress"))
+    else if (!strcmp(task, "regress"))
         c->opts.task = TTI_TASK_REGRESS;
     else
         return tti_fail(TT_E_UNSUPPORTED,
                         "%s: task \"%s\" is not supported; classify:N and regress are", c->path,
                         task);
     TT_TRY(tti_json_str(at(c), "pooling", &pooling, "cls"));
+    if (strcmp(pooling, "mean") && strcmp(pooling, "cls")) return bad(c, "pooling", "cls or mean");
     c->opts.pooling = !strcmp(pooling, "mean") ? TTI_POOL_MEAN : TTI_POOL_FIRST;
     TT_TRY(tti_json_str(at(c), "method", &method, "full"));
     if (strcmp(method, "full") && strcmp(method, "lora"))
@@ -97,6 +120,12 @@ static tt_status read_task(tti_case *c) {
                         c->path, method);
     if (!strcmp(method, "lora")) c->opts.method = TTI_METHOD_LORA;
     return TT_OK;
+}
+
+static tt_status tolerance(tti_json_at tol, const char *key, double *out, double fallback) {
+    TT_TRY(tti_json_float(tol, key, out, fallback));
+    if (*out > 0) return TT_OK;
+    return tti_fail(TT_E_FORMAT, "%s: tolerance: %s: expected a number above 0", tol.file, key);
 }
 
 static tt_status read_numbers(tti_case *c) {
@@ -117,14 +146,16 @@ static tt_status read_numbers(tti_case *c) {
     TT_TRY(tti_json_int_in(opt, "steps", &c->steps, 3, 1, 1000));
     TT_TRY(tti_json_array(opt, "betas", &betas));
     c->beta1 = 0.9, c->beta2 = 0.999;
-    if (betas && cJSON_GetArraySize(betas) == 2) {
-        c->beta1 = cJSON_GetArrayItem(betas, 0)->valuedouble;
-        c->beta2 = cJSON_GetArrayItem(betas, 1)->valuedouble;
+    if (betas) {
+        const cJSON *b1 = cJSON_GetArrayItem(betas, 0), *b2 = cJSON_GetArrayItem(betas, 1);
+        if (cJSON_GetArraySize(betas) != 2 || !cJSON_IsNumber(b1) || !cJSON_IsNumber(b2))
+            return bad(c, "betas", "two numbers");
+        c->beta1 = b1->valuedouble, c->beta2 = b2->valuedouble;
     }
-    TT_TRY(tti_json_float(tol, "loss", &c->tol_loss, 1e-5));
-    TT_TRY(tti_json_float(tol, "logits", &c->tol_logits, 1e-4));
-    TT_TRY(tti_json_float(tol, "grad", &c->tol_grad, 2e-4));
-    return tti_json_float(tol, "after3", &c->tol_after, 2e-3);
+    TT_TRY(tolerance(tol, "loss", &c->tol_loss, 1e-5));
+    TT_TRY(tolerance(tol, "logits", &c->tol_logits, 1e-4));
+    TT_TRY(tolerance(tol, "grad", &c->tol_grad, 2e-4));
+    return tolerance(tol, "after3", &c->tol_after, 2e-3);
 }
 
 static tt_status read_all(tti_case *c, const char *dir) {
