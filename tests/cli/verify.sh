@@ -38,7 +38,7 @@ for name in loss logits losses3 grad.classifier.weight "grad.bert.$k.query.weigh
     put "$(offset "$name")" '\x00\x00\x40\x40'
     fails "3 first in $name" "$name.*error"
     fresh
-    sed -i "s/\"$name\"/\"${name%?}#\"/" $e # the header keeps its length
+    sed -i "s/\"$name\"/\"#${name#?}\"/" $e # the header keeps its length
     fails "no $name" "$name"
 done
 for name in grad after3; do # the number of tensors grows with one that the model lacks
