@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-const tti_gemm_provider *const tti_gemm_providers[TTI_GEMM_PROVIDERS] = {&tti_gemm_tile,
-                                                                         &tti_gemm_clblast};
+const tti_gemm_provider *const tti_gemm_providers[TTI_GEMM_PROVIDERS] = {
+    &tti_gemm_tile, &tti_gemm_clblast, &tti_gemm_vec};
 
 static tt_status find_forced(int *forced, const char *name) {
     *forced = -1;
@@ -18,7 +18,7 @@ static tt_status find_forced(int *forced, const char *name) {
     }
     if (!name || !*name || strcmp(name, "auto") == 0) return TT_OK;
     for (int i = 0; i < TTI_GEMM_PROVIDERS; i++)
-        if (strcmp(name, tti_gemm_providers[i]->name) == 0) {
+        if (!tti_gemm_providers[i]->partial && strcmp(name, tti_gemm_providers[i]->name) == 0) {
             *forced = i;
             return TT_OK;
         }

@@ -5,7 +5,9 @@
  * Row-major f32. op(A) is A[m,k] with leading dimension lda, or, when ta, A stored [k,m]; op(B) is
  * B[k,n], or, when tb, B stored [n,k] (a linear layer's weight [out,in] in the forward pass).
  * The provider `tile` adds the k products of an element in order, one fma after another, whatever
- * the tile, the number of rows or the chunking: its bits depend on the operands alone. */
+ * the tile, the number of rows or the chunking: its bits depend on the operands alone. The provider
+ * `vec`, for few rows, keeps several sums an element: a row's bits then depend on the operands and
+ * on the device's vectors, not on the number of rows. */
 #ifndef TT_HOST_GEMM_GEMM_H
 #define TT_HOST_GEMM_GEMM_H
 

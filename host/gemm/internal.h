@@ -10,6 +10,7 @@
 typedef struct {
     const char *name;
     int variants;
+    bool partial; /* for some shapes only: cannot be the one forced */
     const char *(*variant_name)(int variant); /* static; "" where there is only one */
     /* Is the variant a sensible candidate for the shape's class on a device of these caps? */
     bool (*suits)(const tti_caps *c, int variant, const tti_gemm_shape *s);
@@ -19,8 +20,8 @@ typedef struct {
     tt_status (*run)(tti_device *d, int variant, const tti_gemm_call *c, cl_mem workspace);
 } tti_gemm_provider;
 
-extern const tti_gemm_provider tti_gemm_clblast, tti_gemm_tile;
-#define TTI_GEMM_PROVIDERS 2
+extern const tti_gemm_provider tti_gemm_clblast, tti_gemm_tile, tti_gemm_vec;
+#define TTI_GEMM_PROVIDERS 3
 extern const tti_gemm_provider *const tti_gemm_providers[TTI_GEMM_PROVIDERS];
 
 /* The last arguments of every product kernel and of gemm_epilogue; one place knows the flags. */

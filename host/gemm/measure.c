@@ -225,7 +225,9 @@ tt_status tti_gemm_measure(tti_gemm *g, const tti_gemm_shape *shape, tti_gemm_ch
         if (w) {
             *best = (tti_gemm_choice){g->forced, tti_gemm_class_of(shape), w->provider, w->variant};
             for (size_t i = 0; tti_device_caps(g->d)->cpu && i < r.n; i++)
-                if (r.c[i].hopeless && r.c[i].provider != w->provider)
+                if (r.c[i].hopeless && r.c[i].provider != w->provider &&
+                    !tti_gemm_providers[w->provider]->partial &&
+                    !tti_gemm_providers[r.c[i].provider]->partial)
                     g->choices.out[r.c[i].provider] = true;
             if (results) {
                 report(&r, w, results);
