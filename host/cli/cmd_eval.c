@@ -62,7 +62,7 @@ static tt_status eval(const options *given, const char *model, const char *const
     TT_GO(tti_dataset_load(&data, files, n, &o));
     if (r.t.headless) take_labels(&r.t, data, o.regression);
     TT_GO(tti_trained_run_open(&r, a));
-    TT_GO(tti_samples_encode(&samples, data, r.t.tokenizer, r.max_len,
+    TT_GO(tti_samples_encode(&samples, data, r.t.tokenizer, r.t.about.max_len,
                              tti_model_get_info(r.t.model)->vocab));
     TT_GO(tti_evaluator_new(&e, r.dev, r.gemm, r.t.model, samples.longest, a->batch));
     TT_GO(tti_evaluate(e, &samples, &scores));

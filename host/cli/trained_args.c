@@ -31,13 +31,7 @@ tt_status tti_trained_run_open(tti_trained_run *r, const tti_trained_args *a) {
     TT_TRY(tti_device_open(&r->dev, a->device));
     TT_TRY(tti_gemm_new(&r->gemm, r->dev, a->gemm));
     TT_TRY(tti_trained_load(&r->t, r->dev));
-    r->max_len = r->t.about.max_len;
-    size_t most = (size_t)tti_model_get_info(r->t.model)->max_len;
-    if (a->max_len > most)
-        return tti_fail(TT_E_ARG, "--max-len %zu: the model reads at most %zu tokens", a->max_len,
-                        most);
-    if (a->max_len > 0) r->max_len = a->max_len;
-    return TT_OK;
+    return tti_trained_limit(&r->t, a->max_len);
 }
 
 void tti_trained_run_close(tti_trained_run *r) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* trained_args.h - what eval and predict share: a trained model, where it runs, columns of the
- * data. */
+/* trained_args.h - what eval and predict share: the options that name a trained model, where it
+ * runs, and the columns of the data. */
 #ifndef TT_HOST_CLI_TRAINED_ARGS_H
 #define TT_HOST_CLI_TRAINED_ARGS_H
 
@@ -34,7 +34,6 @@ typedef struct {
     tti_device *dev;
     tti_gemm *gemm;
     tti_trained t;
-    size_t max_len;
 } tti_trained_run;
 /* r->t has been read. */
 tt_status tti_trained_run_open(tti_trained_run *r, const tti_trained_args *a);

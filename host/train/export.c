@@ -177,6 +177,14 @@ tt_status tti_trained_load(tti_trained *t, tti_device *d) {
     return TT_OK;
 }
 
+tt_status tti_trained_limit(tti_trained *t, size_t max_len) {
+    size_t most = (size_t)tti_model_get_info(t->model)->max_len;
+    if (max_len > most)
+        return tti_fail(TT_E_ARG, "max-len %zu: the model reads at most %zu tokens", max_len, most);
+    if (max_len > 0) t->about.max_len = max_len;
+    return TT_OK;
+}
+
 void tti_trained_free(tti_trained *t) {
     for (size_t i = 0; i < t->nlabels; i++) tti_free(t->labels[i]);
     tti_free(t->labels);

@@ -37,6 +37,9 @@ typedef struct {
 tt_status tti_trained_read(tti_trained *out, const char *dir, const char *base);
 /* Borrows d. */
 tt_status tti_trained_load(tti_trained *t, tti_device *d);
+/* Of a loaded one: texts are cut to max_len tokens instead of about.max_len; 0 changes nothing.
+ * More than the model reads: TT_E_ARG. */
+tt_status tti_trained_limit(tti_trained *t, size_t max_len);
 void tti_trained_free(tti_trained *t);
 
 #endif
