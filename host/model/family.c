@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define BERT_BODY                                                                              \
-    .hidden = "hidden_size", .layers = "num_hidden_layers", .heads = "num_attention_heads",    \
+    .max_pos = "max_position_embeddings", .hidden = "hidden_size", .layers = "num_hidden_layers", .heads = "num_attention_heads",    \
     .ffn = "intermediate_size", .act = "hidden_act", .hidden_dropout = "hidden_dropout_prob",  \
     .attention_dropout = "attention_probs_dropout_prob",                                       \
     .classifier_dropout = "classifier_dropout", .hidden_dropout_default = 0.1,                 \
@@ -40,6 +40,7 @@ static const tti_family families[] = {
     {.model_type = "distilbert",
      .architecture = "DistilBertForSequenceClassification",
      .prefix = "distilbert.",
+     .max_pos = "max_position_embeddings",
      .hidden = "dim",
      .layers = "n_layers",
      .heads = "n_heads",
@@ -71,10 +72,14 @@ static const tti_family families[] = {
 
 const tti_family *tti_family_find(const char *model_type) {
     char known[256] = "";
-    for (size_t i = 0; i < TT_COUNT(families); i++) {
-        if (!strcmp(families[i].model_type, model_type)) return &families[i];
-        size_t n = strlen(known);
-        snprintf(known + n, sizeof known - n, "%s%s", i ? ", " : "", families[i].model_type);
+    const size_t n = TT_COUNT(families) + tti_decoder_families_n;
+    for (size_t i = 0; i < n; i++) {
+        const tti_family *f = i < TT_COUNT(families)
+                                  ? &families[i]
+                                  : &tti_decoder_families[i - TT_COUNT(families)];
+        if (!strcmp(f->model_type, model_type)) return f;
+        size_t used = strlen(known);
+        snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", f->model_type);
     }
     tti_fail(TT_E_UNSUPPORTED, "model_type \"%s\" is not known; known are: %s", model_type, known);
     return NULL;
