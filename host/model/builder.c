@@ -44,8 +44,7 @@ tti_val tti_build_dense(tti_builder *b, tti_val x, const char *module, tti_val r
     if (!l) return y;
     float p = b->dropout ? b->m->opts.lora_dropout : 0.0f;
     tti_val in = tti_dropout(b->g, x, p, TTI_SITE_LORA + (int)(l - b->m->loras));
-    tti_val u =
-        tti_linear(b->g, in, tti_build_param(b, l->a), TTI_NONE, TTI_NONE, 1.0f, false);
+    tti_val u = tti_linear(b->g, in, tti_build_param(b, l->a), TTI_NONE, TTI_NONE, 1.0f, false);
     return tti_linear(b->g, u, tti_build_param(b, l->b), TTI_NONE, y, l->scale, false);
 }
 

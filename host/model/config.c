@@ -109,7 +109,8 @@ static tt_status read_sizes(tti_model *m) {
     TT_TRY(need_int(m, f->heads, &s->heads, 1));
     if (f->decoder && f->decoder->conv1d && !tti_json_get(m->config->json, f->ffn))
         s->ffn = 4 * s->hidden; /* GPT-2 leaves n_inner null */
-    else TT_TRY(need_int(m, f->ffn, &s->ffn, 1));
+    else
+        TT_TRY(need_int(m, f->ffn, &s->ffn, 1));
     if (s->hidden % s->heads && !(f->decoder && tti_json_get(m->config->json, "head_dim")))
         return tti_fail(TT_E_FORMAT, "%s: %s %d is no multiple of %s %d", m->config->path,
                         f->hidden, s->hidden, f->heads, s->heads);
@@ -139,6 +140,7 @@ static tt_status read_pooling(tti_model *m) {
                         m->config->path, name);
     m->info.pooling = !strcmp(name, "mean") ? TTI_POOL_MEAN : TTI_POOL_FIRST;
     if (m->opts.pooling >= 0) m->info.pooling = (tti_pool)m->opts.pooling;
+    if (m->family->decoder) m->info.pooling = TTI_POOL_LAST;
     return TT_OK;
 }
 

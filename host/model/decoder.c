@@ -41,8 +41,8 @@ static tti_val turn(tti_builder *b, tti_val x, int layer, const char *norm_part,
     if (norm_part) x = norm(b, x, tti_build_name(b, name, layer, norm_part), s->head_dim);
     if (!s->rot) return x;
     const int kind = s->inv_freq[1] && s->sliding[layer] ? 1 : 0;
-    return tti_rope(b->g, x, tti_build_param(b, b->m->rope[kind]), s->head_dim,
-                    s->rope_scale[kind], rest);
+    return tti_rope(b->g, x, tti_build_param(b, b->m->rope[kind]), s->head_dim, s->rope_scale[kind],
+                    rest);
 }
 
 static void project(tti_builder *b, tti_val x, int layer, bool rest, tti_val out[3]) {
@@ -94,8 +94,7 @@ static tti_val mlp(tti_builder *b, tti_val x, int layer) {
         y = tti_build_dense(b, h, tti_build_name(b, name, layer, d->up), TTI_NONE);
         y = tti_activation(b->g, y, s->act);
     }
-    return close_part(b, x, y, layer, d->down, d->post2,
-                      SITE_BLOCKS + layer * SITES_A_BLOCK + 2);
+    return close_part(b, x, y, layer, d->down, d->post2, SITE_BLOCKS + layer * SITES_A_BLOCK + 2);
 }
 
 /* As in encoders, what the last block computes for REST beyond keys and values is removed later. */
@@ -187,8 +186,10 @@ tt_status tti_decoder_forward(tti_model *m, tti_graph *g, const tti_forward_opts
     char name[192];
     tti_body_name(m, name, "%s", m->family->decoder->final_norm);
     tti_val y = norm(&b, x[TTI_SEL], name, m->sizes.hidden);
-    if (m->opts.task == TTI_TASK_CAUSAL) causal_head(&b, y, o, out);
-    else class_head(&b, y, o, out);
+    if (m->opts.task == TTI_TASK_CAUSAL)
+        causal_head(&b, y, o, out);
+    else
+        class_head(&b, y, o, out);
     tti_builder_close(&b);
     return tti_graph_status(g);
 }

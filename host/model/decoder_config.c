@@ -16,8 +16,10 @@ static tt_status heads(tti_model *m) {
     TT_TRY(tti_json_int_in(at(m), "num_key_value_heads", &kv, s->heads, 1, s->heads));
     TT_TRY(tti_json_int_in(at(m), "head_dim", &dim, fallback, 1, 4096));
     if (s->heads % kv)
-        return tti_fail(TT_E_FORMAT, "%s: num_attention_heads %d is no multiple of "
-                        "num_key_value_heads %d", m->config->path, s->heads, (int)kv);
+        return tti_fail(TT_E_FORMAT,
+                        "%s: num_attention_heads %d is no multiple of "
+                        "num_key_value_heads %d",
+                        m->config->path, s->heads, (int)kv);
     s->kv_heads = (int)kv;
     s->head_dim = (int)dim;
     double scalar = (double)dim, score = 0, logit = 0, partial;
@@ -66,9 +68,12 @@ static tt_status windows(tti_model *m) {
                         m->config->path, s->layers);
     for (int i = 0; i < s->layers; i++) {
         const cJSON *t = types ? cJSON_GetArrayItem(types, i) : NULL;
-        if (t && cJSON_IsString(t)) s->sliding[i] = !strcmp(t->valuestring, "sliding_attention");
-        else if (d->window == TTI_WINDOW_UPPER) s->sliding[i] = i >= upper;
-        else s->sliding[i] = d->window == TTI_WINDOW_ALL || (i + 1) % pattern != 0;
+        if (t && cJSON_IsString(t))
+            s->sliding[i] = !strcmp(t->valuestring, "sliding_attention");
+        else if (d->window == TTI_WINDOW_UPPER)
+            s->sliding[i] = i >= upper;
+        else
+            s->sliding[i] = d->window == TTI_WINDOW_ALL || (i + 1) % pattern != 0;
     }
     return TT_OK;
 }
@@ -96,8 +101,8 @@ tt_status tti_decoder_read_config(tti_model *m) {
     double eps;
     TT_TRY(tti_json_float(at(m), d->eps, &eps, m->family->eps_default));
     s->eps = (float)eps;
-    static const char *const off[] = {"use_bidirectional_attention", "scale_attn_by_inverse_layer_idx",
-                                      "add_cross_attention"};
+    static const char *const off[] = {"use_bidirectional_attention",
+                                      "scale_attn_by_inverse_layer_idx", "add_cross_attention"};
     for (size_t i = 0; i < TT_COUNT(off); i++) {
         bool on;
         TT_TRY(tti_json_bool(at(m), off[i], &on, false));

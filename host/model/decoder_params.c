@@ -44,7 +44,8 @@ static tt_status block(tti_model *m, int layer) {
         char where[64], name[192];
         snprintf(where, sizeof where, m->family->block, layer);
         tti_body_name(m, name, "%s%s", where, parts[i].part);
-        if (!parts[i].in) TT_TRY(norm(m, name, parts[i].out));
+        if (!parts[i].in)
+            TT_TRY(norm(m, name, parts[i].out));
         else
             TT_TRY(tti_model_add_dense(m, name, (size_t)parts[i].in, (size_t)parts[i].out,
                                        parts[i].bias, d->conv1d));

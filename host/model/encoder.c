@@ -8,8 +8,8 @@
 enum { SITE_EMBED, SITE_HEAD_IN, SITE_HEAD_OUT, SITE_BLOCKS = 4, SITES_A_BLOCK = 4 };
 
 /* residual + dropout(dense(x)) */
-static tti_val dense_add(tti_builder *b, tti_val x, const char *module, tti_val residual, bool dropout,
-                         int site) {
+static tti_val dense_add(tti_builder *b, tti_val x, const char *module, tti_val residual,
+                         bool dropout, int site) {
     const float p = b->dropout && dropout ? b->m->sizes.hidden_dropout : 0.0f;
     if (p == 0.0f) return tti_build_dense(b, x, module, residual);
     tti_val y = tti_dropout(b->g, tti_build_dense(b, x, module, TTI_NONE), p, site);
@@ -41,6 +41,18 @@ static tti_val embed(tti_builder *b, int stream) {
     return tti_dropout(b->g, x, b->dropout ? b->m->sizes.hidden_dropout : 0.0f, SITE_EMBED);
 }
 
+/* The MLP's hidden rows are its largest values. Where nothing in it trains, one small GEMM in the
+ * backward pass makes them again, and they need not be kept. */
+static bool mlp_is_frozen(tti_builder *b, int layer) {
+    const char *const part[] = {b->m->family->up, b->m->family->down};
+    for (size_t i = 0; i < TT_COUNT(part); i++) {
+        char name[192];
+        int w = tti_build_leaf(b, tti_build_name(b, name, layer, part[i]), "weight");
+        if (w < 0 || b->m->params[w].trainable || tti_lora_of(b->m, w)) return false;
+    }
+    return true;
+}
+
 static tti_val finish_block(tti_builder *b, tti_val x, tti_val attended, int layer) {
     const tti_family *f = b->m->family;
     const int site = SITE_BLOCKS + layer * SITES_A_BLOCK;
@@ -48,7 +60,9 @@ static tti_val finish_block(tti_builder *b, tti_val x, tti_val attended, int lay
     tti_val y = dense_add(b, attended, tti_build_name(b, name, layer, f->o), x,
                           f->attention_out_dropout, site + 1);
     y = norm(b, y, tti_build_name(b, name, layer, f->norm1));
+    const bool before = tti_graph_recompute(b->g, mlp_is_frozen(b, layer));
     tti_val h = tti_build_dense(b, y, tti_build_name(b, name, layer, f->up), TTI_NONE);
+    tti_graph_recompute(b->g, before);
     h = tti_activation(b->g, h, b->m->sizes.act);
     h = dense_add(b, h, tti_build_name(b, name, layer, f->down), y, true, site + 2);
     return norm(b, h, tti_build_name(b, name, layer, f->norm2));

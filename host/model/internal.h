@@ -34,7 +34,7 @@ typedef struct {
     const char *norm1, *post1, *norm2, *post2, *final_norm;
     const char *q, *k, *v, *qkv, *o, *q_norm, *k_norm;
     const char *gate, *up, *gate_up, *down;
-    bool conv1d;     /* weights are [in, out] */
+    bool conv1d; /* weights are [in, out] */
     tti_bias qkv_bias, o_bias, mlp_bias;
     bool embed_scale; /* embeddings times sqrt(hidden) */
     tti_window_rule window;
@@ -52,7 +52,7 @@ typedef struct {
     const char *causal;                    /* architecture that predicts tokens; decoders */
     const tti_decoder *decoder;            /* NULL: an encoder */
     const char *max_pos;                   /* key of the longest text */
-    const char *prefix; /* of the body's names in a classification checkpoint */
+    const char *prefix;                    /* of the body's names in a classification checkpoint */
     /* keys of config.json */
     const char *hidden, *layers, *heads, *ffn, *act;
     const char *hidden_dropout, *attention_dropout, *classifier_dropout;
@@ -86,11 +86,11 @@ typedef struct {
     /* decoders */
     int kv_heads, head_dim, window;
     float scale, score_cap, logit_cap, rope_scale[2]; /* rope: of full and of sliding layers */
-    int rot;           /* columns of a head that turn */
+    int rot;                                          /* columns of a head that turn */
     bool tied, attention_bias, mlp_bias;
-    uint8_t *sliding;  /* by layer */
+    uint8_t *sliding;   /* by layer */
     float *inv_freq[2]; /* rot / 2 each; [1] NULL where sliding layers turn as full ones do */
-    bool sinusoidal; /* position table is computed, not trained (DistilBERT) */
+    bool sinusoidal;    /* position table is computed, not trained (DistilBERT) */
 } tti_sizes;
 
 typedef struct {

@@ -23,7 +23,8 @@ static bool is_table(const tti_model *m, const char *name) {
 static bool module_of(const tti_model *m, size_t i, char out[192]) {
     const tti_param *p = &m->params[i];
     const size_t n = strlen(p->name), leaf = strlen(".weight");
-    if (p->vector || p->computed || is_table(m, p->name) || n <= leaf || n - leaf >= 192) return false;
+    if (p->vector || p->computed || is_table(m, p->name) || n <= leaf || n - leaf >= 192)
+        return false;
     if (strcmp(p->name + n - leaf, ".weight")) return false;
     snprintf(out, 192, "%.*s", (int)(n - leaf), p->name);
     return true;
@@ -43,8 +44,7 @@ static tt_status describe(tti_model *m) {
         m->peft->alpha = (double)o->lora_alpha;
         m->peft->dropout = (double)o->lora_dropout;
         TT_TRY(tti_peft_set_targets(m->peft, o->lora_targets, (size_t)o->lora_ntargets));
-        m->peft->task_type =
-            tti_strdup(o->task == TTI_TASK_CAUSAL ? "CAUSAL_LM" : "SEQ_CLS");
+        m->peft->task_type = tti_strdup(o->task == TTI_TASK_CAUSAL ? "CAUSAL_LM" : "SEQ_CLS");
         for (size_t i = 0; i < m->nparams; i++)
             m->peft->fan_in_fan_out = m->peft->fan_in_fan_out || m->params[i].transposed;
         m->peft->base_model = tti_strdup(m->dir);

@@ -3,8 +3,6 @@
 #include "host/core/file.h"
 #include "host/model/internal.h"
 
-
-
 tti_model_opts tti_model_defaults(void) {
     return (tti_model_opts){.pooling = -1,
                             .lora_rank = 8,

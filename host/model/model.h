@@ -37,9 +37,9 @@ typedef struct {
     size_t rows, cols;
     bool vector; /* rank 1 in files */
     bool trainable, sparse, decay;
-    bool transposed;  /* a dense layer's weight stored [in, out] */
-    bool computed;    /* a table made from config.json: in no checkpoint */
-    size_t offset; /* bytes, in the weights arena `arena` */
+    bool transposed; /* a dense layer's weight stored [in, out] */
+    bool computed;   /* a table made from config.json: in no checkpoint */
+    size_t offset;   /* bytes, in the weights arena `arena` */
     size_t arena;
     cl_mem p, g; /* sub-buffers; g NULL until tti_model_alloc_gradients, or frozen */
 } tti_param;
@@ -53,7 +53,7 @@ typedef struct {
     tti_pool pooling;
     tti_task task;
     bool has_types, has_posids; /* decoders with rotary embeddings have neither */
-    bool decoder;   /* causal attention: the last row of a text feeds a head, not the first */
+    bool decoder; /* causal attention: the last row of a text feeds a head, not the first */
 } tti_model_info;
 
 typedef struct tti_model tti_model;
@@ -98,9 +98,9 @@ typedef struct {
     enum { TTI_LOGITS_NONE, TTI_LOGITS_ALL, TTI_LOGITS_LAST } logits; /* causal: of which rows */
 } tti_forward_opts;
 typedef struct {
-    tti_val logits; /* [seq, num_labels]; causal: as asked, [sel, vocab] or [seq, vocab] */
+    tti_val logits;   /* [seq, num_labels]; causal: as asked, [sel, vocab] or [seq, vocab] */
     tti_val row_loss; /* causal with loss: [lab,1], of each supervised position */
-    tti_val loss;   /* accumulator [1,1], or TTI_NONE */
+    tti_val loss;     /* accumulator [1,1], or TTI_NONE */
 } tti_forward_out;
 /* Describes the model's forward pass (and loss) in g. */
 tt_status tti_model_forward(tti_model *m, tti_graph *g, const tti_forward_opts *o,

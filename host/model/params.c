@@ -73,10 +73,11 @@ static tt_status add_block(tti_model *m, int layer) {
         int n = snprintf(where, sizeof where, f->block, layer);
         snprintf(where + n, sizeof where - (size_t)n, "%s", part[i].module);
         tti_body_name(m, name, "%s", where);
-        if (!part[i].in) TT_TRY(add_norm(m, name));
+        if (!part[i].in)
+            TT_TRY(add_norm(m, name));
         else
-            TT_TRY(tti_model_add_dense(m, name, (size_t)part[i].in, (size_t)part[i].out, true,
-                                       false));
+            TT_TRY(
+                tti_model_add_dense(m, name, (size_t)part[i].in, (size_t)part[i].out, true, false));
     }
     return TT_OK;
 }
@@ -97,8 +98,10 @@ tt_status tti_model_declare(tti_model *m) {
     tti_body_name(m, name, "%s", f->embed_norm);
     TT_TRY(add_norm(m, name));
     for (int i = 0; i < s->layers; i++) TT_TRY(add_block(m, i));
-    if (f->dense.in_body) tti_body_name(m, name, "%s", f->dense.module);
-    else snprintf(name, sizeof name, "%s", f->dense.module);
+    if (f->dense.in_body)
+        tti_body_name(m, name, "%s", f->dense.module);
+    else
+        snprintf(name, sizeof name, "%s", f->dense.module);
     TT_TRY(tti_model_add_dense(m, name, d, d, true, false));
     return tti_model_add_dense(m, f->classifier, d, (size_t)m->info.num_labels, true, false);
 }

@@ -121,9 +121,12 @@ tt_status tti_rope_frequencies(const tti_model *m, bool sliding, float *f, float
         plain(&r, f); /* dynamic turns as plain does up to max_position_embeddings, our limit */
         return TT_OK;
     }
-    if (longrope || (strcmp(r.type, "linear") && strcmp(r.type, "llama3") && strcmp(r.type, "yarn")))
-        return tti_fail(TT_E_UNSUPPORTED, "%s: rope type \"%s\" is not supported; default, linear, "
-                        "dynamic, llama3 and yarn are", r.file, r.type);
+    if (longrope ||
+        (strcmp(r.type, "linear") && strcmp(r.type, "llama3") && strcmp(r.type, "yarn")))
+        return tti_fail(TT_E_UNSUPPORTED,
+                        "%s: rope type \"%s\" is not supported; default, linear, "
+                        "dynamic, llama3 and yarn are",
+                        r.file, r.type);
     TT_TRY(need(&r, "factor", &r.factor));
     if (!(r.factor >= 1))
         return tti_fail(TT_E_FORMAT, "%s: rope factor %g: expected 1 or more", r.file, r.factor);

@@ -59,7 +59,8 @@ static void draw(const tti_model *m, const tti_param *p, float *dst) {
         return;
     else if (p->vector) { /* biases 0, norms 1 */
         for (size_t i = 0; i < n && ends_with(p->name, "weight"); i++) dst[i] = 1.0f;
-        if (m->family->decoder && m->family->decoder->norm_plus != 0) memset(dst, 0, n * sizeof *dst);
+        if (m->family->decoder && m->family->decoder->norm_plus != 0)
+            memset(dst, 0, n * sizeof *dst);
     } else if (m->sizes.sinusoidal && strstr(p->name, m->family->position))
         sinusoids(dst, p->rows, p->cols);
     else {

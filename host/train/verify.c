@@ -173,6 +173,7 @@ static tt_status setup(run *r, tti_device *d, tti_gemm *gemm, const char *dir) {
                           r->slots.id, r->slots.n, !word->sparse));
     tti_session_opts o = tti_session_defaults();
     o.training = o.loss = true;
+    o.logits = TTI_LOGITS_ALL;
     o.max = tti_batch_feed(r->batch)->rows;
     o.beta1 = (float)r->c.beta1, o.beta2 = (float)r->c.beta2, o.eps = (float)r->c.eps;
     o.weight_decay = (float)r->c.weight_decay;
@@ -182,7 +183,9 @@ static tt_status setup(run *r, tti_device *d, tti_gemm *gemm, const char *dir) {
 
 static tt_status first_step(run *r, float loss) {
     const tti_model_info *info = tti_model_get_info(r->model);
-    const size_t count = r->c.nseqs * (size_t)info->num_labels;
+    const bool causal = info->task == TTI_TASK_CAUSAL;
+    const size_t count =
+        causal ? r->c.selected * (size_t)info->vocab : r->c.nseqs * (size_t)info->num_labels;
     float *logits = tti_malloc(count * sizeof *logits);
     if (!logits) return TT_E_NOMEM;
     tt_status s = tti_session_logits(r->session, logits, count);

@@ -67,11 +67,18 @@ static tt_status read_sequences(tti_case *c) {
             q->types = v;
         }
         e = cJSON_GetArrayItem(labels, (int)i);
-        if (!cJSON_IsNumber(e)) return bad(c, "labels", "a number for each sequence");
-        q->label = (int32_t)e->valuedouble;
-        q->target = (float)e->valuedouble;
-        c->tokens += q->n;
+        if (c->opts.task == TTI_TASK_CAUSAL) {
+            TT_TRY(list(c, "labels", e, &v, &n));
+            if (n != q->n) return bad(c, "labels", "as many as input_ids");
+            q->next = v;
+        } else if (!cJSON_IsNumber(e))
+            return bad(c, "labels", "a number for each sequence");
+        if (cJSON_IsNumber(e)) {
+            q->label = (int32_t)e->valuedouble;
+            q->target = (float)e->valuedouble;
+        }
         c->selected += q->nselected;
+        c->supervised += tti_sequence_supervised(q);
     }
     return TT_OK;
 }
@@ -87,8 +94,8 @@ static tt_status read_task(tti_case *c) {
         c->opts.task = TTI_TASK_REGRESS;
     else
         return tti_fail(TT_E_UNSUPPORTED,
-                        "%s: task \"%s\" is not supported; classify:N and regress are", c->path,
-                        task);
+                        "%s: task \"%s\" is not supported; classify:N, regress and causal are",
+                        c->path, task);
     TT_TRY(tti_json_str(at(c), "pooling", &pooling, "cls"));
     c->opts.pooling = !strcmp(pooling, "mean") ? TTI_POOL_MEAN : TTI_POOL_FIRST;
     TT_TRY(tti_json_str(at(c), "method", &method, "full"));
