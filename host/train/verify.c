@@ -196,6 +196,12 @@ static tt_status first_step(run *r, float loss) {
     return compare_parameters(r, true);
 }
 
+/* What the loss is a mean over. */
+static size_t losses_of(const run *r) {
+    if (r->c.opts.task != TTI_TASK_CAUSAL) return r->c.nseqs;
+    return TT_MAX(r->c.supervised, 1);
+}
+
 static tt_status steps(run *r) {
     float *losses = tti_calloc((size_t)r->c.steps, sizeof *losses);
     if (!losses) return TT_E_NOMEM;
@@ -205,7 +211,8 @@ static tt_status steps(run *r) {
         bool finite;
         TT_GO(tti_session_begin(r->session, (uint32_t)i + 1, (float)r->c.lr, r->all.id, r->all.n,
                                 r->slots.id, r->slots.n));
-        TT_GO(tti_session_batch(r->session, tti_batch_feed(r->batch), 0, 1.0f / (float)r->c.nseqs));
+        TT_GO(
+            tti_session_batch(r->session, tti_batch_feed(r->batch), 0, 1.0f / (float)losses_of(r)));
         TT_GO(tti_session_loss(r->session, &losses[i]));
         if (i == 0) TT_GO(first_step(r, losses[0]));
         TT_GO(tti_session_update(r->session));

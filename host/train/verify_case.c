@@ -92,6 +92,8 @@ static tt_status read_task(tti_case *c) {
         c->opts.num_labels = colon ? (int)strtol(colon + 1, NULL, 10) : 0;
     } else if (!strcmp(task, "regress"))
         c->opts.task = TTI_TASK_REGRESS;
+    else if (!strcmp(task, "causal"))
+        c->opts.task = TTI_TASK_CAUSAL;
     else
         return tti_fail(TT_E_UNSUPPORTED,
                         "%s: task \"%s\" is not supported; classify:N, regress and causal are",
