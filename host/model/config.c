@@ -43,9 +43,11 @@ static tt_status need_int(const tti_model *m, const char *key, int *out, int lea
     return TT_OK;
 }
 
+/* key NULL: the family has no such dropout */
 static tt_status dropout(const tti_model *m, const char *key, float asked, double fallback,
                          float *out) {
-    double v;
+    double v = 0;
+    if (!key) return TT_OK;
     TT_TRY(tti_json_float(at(m), key, &v, fallback));
     if (asked >= 0) v = asked;
     if (!(v >= 0 && v < 1))
@@ -76,7 +78,7 @@ static tt_status refuse_variants(const tti_model *m) {
                         "%s: position_embedding_type \"%s\" is not supported; \"absolute\" is",
                         m->config->path, position);
     static const char *const off[] = {"is_decoder", "add_cross_attention"};
-    for (size_t i = 0; i < TT_COUNT(off); i++) {
+    for (size_t i = 0; i < TT_COUNT(off) && !m->family->decoder; i++) {
         bool on;
         TT_TRY(tti_json_bool(at(m), off[i], &on, false));
         if (on)
@@ -91,16 +93,25 @@ static tt_status refuse_variants(const tti_model *m) {
     return TT_OK;
 }
 
+static const char *default_act(const tti_family *f) {
+    if (!f->decoder) return "gelu";
+    if (f->decoder->layernorm) return "gelu_new";
+    return f->decoder->embed_scale ? "gelu_pytorch_tanh" : "silu";
+}
+
 static tt_status read_sizes(tti_model *m) {
     const tti_family *f = m->family;
     tti_sizes *s = &m->sizes;
     TT_TRY(need_int(m, "vocab_size", &s->vocab, 1));
-    TT_TRY(need_int(m, "max_position_embeddings", &s->max_pos, 1));
+    TT_TRY(need_int(m, f->max_pos, &s->max_pos, 1));
     TT_TRY(need_int(m, f->hidden, &s->hidden, 1));
     TT_TRY(need_int(m, f->layers, &s->layers, 1));
     TT_TRY(need_int(m, f->heads, &s->heads, 1));
-    TT_TRY(need_int(m, f->ffn, &s->ffn, 1));
-    if (s->hidden % s->heads)
+    if (f->decoder && f->decoder->conv1d && !tti_json_get(m->config->json, f->ffn))
+        s->ffn = 4 * s->hidden; /* GPT-2 leaves n_inner null */
+    else
+        TT_TRY(need_int(m, f->ffn, &s->ffn, 1));
+    if (s->hidden % s->heads && !(f->decoder && tti_json_get(m->config->json, "head_dim")))
         return tti_fail(TT_E_FORMAT, "%s: %s %d is no multiple of %s %d", m->config->path,
                         f->hidden, s->hidden, f->heads, s->heads);
     int64_t types = 0;
@@ -116,7 +127,7 @@ static tt_status read_sizes(tti_model *m) {
                         "%s: layer_norm_eps %g or initializer_range %g is out of range",
                         m->config->path, eps, range);
     const char *act;
-    TT_TRY(tti_json_str(at(m), f->act, &act, "gelu"));
+    TT_TRY(tti_json_str(at(m), f->act, &act, default_act(f)));
     TT_TRY(read_act(m->config->path, f->act, act, &s->act));
     return tti_json_bool(at(m), "sinusoidal_pos_embds", &s->sinusoidal, false);
 }
@@ -129,6 +140,7 @@ static tt_status read_pooling(tti_model *m) {
                         m->config->path, name);
     m->info.pooling = !strcmp(name, "mean") ? TTI_POOL_MEAN : TTI_POOL_FIRST;
     if (m->opts.pooling >= 0) m->info.pooling = (tti_pool)m->opts.pooling;
+    if (m->family->decoder) m->info.pooling = TTI_POOL_LAST;
     return TT_OK;
 }
 
@@ -139,6 +151,10 @@ tt_status tti_model_read_config(tti_model *m) {
     TT_TRY(read_dropouts(m));
     TT_TRY(refuse_variants(m));
     TT_TRY(read_pooling(m));
+    if (m->family->decoder) TT_TRY(tti_decoder_read_config(m));
+    if (m->opts.task == TTI_TASK_CAUSAL && !m->family->decoder)
+        return tti_fail(TT_E_UNSUPPORTED, "%s: %s models classify; they do not predict tokens",
+                        m->config->path, m->family->model_type);
     const tti_sizes *s = &m->sizes;
     int64_t pad;
     TT_TRY(tti_json_int_in(at(m), "pad_token_id", &pad, m->family->pad_default, -1, s->vocab - 1));
@@ -149,7 +165,8 @@ tt_status tti_model_read_config(tti_model *m) {
                         m->config->path, m->family->model_type);
     int labels = m->opts.num_labels ? m->opts.num_labels : m->config->num_labels;
     if (m->opts.task == TTI_TASK_REGRESS) labels = 1;
-    tti_model_info i = {.architecture = m->family->architecture,
+    const bool causal = m->opts.task == TTI_TASK_CAUSAL;
+    tti_model_info i = {.architecture = causal ? m->family->causal : m->family->architecture,
                         .vocab = s->vocab,
                         .max_len = shift ? s->max_pos - (int)pad - 1 : s->max_pos,
                         .types = s->types,
@@ -157,14 +174,16 @@ tt_status tti_model_read_config(tti_model *m) {
                         .hidden = s->hidden,
                         .heads = s->heads,
                         .ffn = s->ffn,
-                        .num_labels = labels,
+                        .num_labels = causal ? 0 : labels,
                         .posid_offset = shift ? (int)pad + 1 : 0,
                         .posid_pad = shift ? (int)pad : -1,
                         .pad_id = (int)pad,
                         .pooling = m->info.pooling,
                         .task = m->opts.task,
                         .has_types = m->family->type != NULL,
-                        .has_posids = true};
+                        .has_posids = m->family->position != NULL,
+                        .decoder = m->family->decoder != NULL};
+    if (i.decoder && m->family->position) i.pad_id = -1; /* GPT-2's table has no padding row */
     if (i.max_len < 1)
         return tti_fail(TT_E_FORMAT, "%s: max_position_embeddings %d leaves no room for text",
                         m->config->path, s->max_pos);

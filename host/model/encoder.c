@@ -4,138 +4,104 @@
 
 #include <math.h>
 
-typedef struct {
-    tti_model *m;
-    tti_graph *g;
-    bool dropout;
-    tti_val *value; /* by parameter: its PARAM value, once used */
-} builder;
-
-enum { STREAMS = 2, SEL = 0, REST = 1 };
 /* dropout sites: a few a block, then the head's, then one for each adapter */
 enum { SITE_EMBED, SITE_HEAD_IN, SITE_HEAD_OUT, SITE_BLOCKS = 4, SITES_A_BLOCK = 4 };
-enum { SITE_LORA = 8192 };
-
-static tti_val param(builder *b, int i) {
-    if (i < 0) {
-        tti_graph_fail(b->g, tti_fail(TT_E_INTERNAL, "a parameter of the graph was not declared"));
-        return TTI_NONE;
-    }
-    if (b->value[i] == TTI_NONE) {
-        const tti_param *p = &b->m->params[i];
-        b->value[i] = tti_graph_param(b->g, p->name, p->rows, p->cols, p->trainable);
-        if (p->sparse) tti_graph_param_sparse(b->g, b->value[i]);
-    }
-    return b->value[i];
-}
-
-static int leaf(builder *b, const char *module, const char *name) {
-    char full[256];
-    snprintf(full, sizeof full, "%s.%s", module, name);
-    return tti_model_index(b->m, full);
-}
-
-static tti_val dense(builder *b, tti_val x, const char *module, tti_val residual) {
-    const int w = leaf(b, module, "weight");
-    tti_val y =
-        tti_linear(b->g, x, param(b, w), param(b, leaf(b, module, "bias")), residual, 1.0f, false);
-    const tti_lora *l = tti_lora_of(b->m, w);
-    if (!l) return y;
-    float p = b->dropout ? b->m->opts.lora_dropout : 0.0f;
-    tti_val in = tti_dropout(b->g, x, p, SITE_LORA + (int)(l - b->m->loras));
-    tti_val u = tti_linear(b->g, in, param(b, l->a), TTI_NONE, TTI_NONE, 1.0f, false);
-    return tti_linear(b->g, u, param(b, l->b), TTI_NONE, y, l->scale, false);
-}
 
 /* residual + dropout(dense(x)) */
-static tti_val dense_add(builder *b, tti_val x, const char *module, tti_val residual, bool dropout,
-                         int site) {
+static tti_val dense_add(tti_builder *b, tti_val x, const char *module, tti_val residual,
+                         bool dropout, int site) {
     const float p = b->dropout && dropout ? b->m->sizes.hidden_dropout : 0.0f;
-    if (p == 0.0f) return dense(b, x, module, residual);
-    tti_val y = tti_dropout(b->g, dense(b, x, module, TTI_NONE), p, site);
+    if (p == 0.0f) return tti_build_dense(b, x, module, residual);
+    tti_val y = tti_dropout(b->g, tti_build_dense(b, x, module, TTI_NONE), p, site);
     return tti_add(b->g, y, residual);
 }
 
-static tti_val norm(builder *b, tti_val x, const char *module) {
-    return tti_layernorm(b->g, x, param(b, leaf(b, module, "weight")),
-                         param(b, leaf(b, module, "bias")), b->m->sizes.eps);
+static tti_val norm(tti_builder *b, tti_val x, const char *module) {
+    return tti_layernorm(b->g, x, tti_build_param(b, tti_build_leaf(b, module, "weight")),
+                         tti_build_param(b, tti_build_leaf(b, module, "bias")), b->m->sizes.eps);
 }
 
-static tti_val embed(builder *b, int stream) {
+static tti_val embed(tti_builder *b, int stream) {
     const tti_family *f = b->m->family;
     char name[192];
     tti_graph_scope(b->g, "embeddings");
     tti_body_name(b->m, name, "%s", f->word);
-    tti_val x = tti_embed(b->g, param(b, leaf(b, name, "weight")),
-                          stream == SEL ? TTI_IN_IDS_SEL : TTI_IN_IDS_REST, TTI_NONE);
+    tti_val x = tti_embed(b->g, tti_build_param(b, tti_build_leaf(b, name, "weight")),
+                          stream == TTI_SEL ? TTI_IN_IDS_SEL : TTI_IN_IDS_REST, TTI_NONE);
     if (f->type) {
         tti_body_name(b->m, name, "%s", f->type);
-        x = tti_embed(b->g, param(b, leaf(b, name, "weight")),
-                      stream == SEL ? TTI_IN_TYPE_SEL : TTI_IN_TYPE_REST, x);
+        x = tti_embed(b->g, tti_build_param(b, tti_build_leaf(b, name, "weight")),
+                      stream == TTI_SEL ? TTI_IN_TYPE_SEL : TTI_IN_TYPE_REST, x);
     }
     tti_body_name(b->m, name, "%s", f->position);
-    x = tti_embed(b->g, param(b, leaf(b, name, "weight")),
-                  stream == SEL ? TTI_IN_POSID_SEL : TTI_IN_POSID_REST, x);
+    x = tti_embed(b->g, tti_build_param(b, tti_build_leaf(b, name, "weight")),
+                  stream == TTI_SEL ? TTI_IN_POSID_SEL : TTI_IN_POSID_REST, x);
     tti_body_name(b->m, name, "%s", f->embed_norm);
     x = norm(b, x, name);
     return tti_dropout(b->g, x, b->dropout ? b->m->sizes.hidden_dropout : 0.0f, SITE_EMBED);
 }
 
-/* "encoder.layer.3." + part, below the body's prefix */
-static const char *block_name(builder *b, char out[192], int layer, const char *part) {
-    char where[64];
-    snprintf(where, sizeof where, b->m->family->block, layer);
-    tti_body_name(b->m, out, "%s%s", where, part);
-    return out;
+/* The MLP's hidden rows are its largest values. Where nothing in it trains, one small GEMM in the
+ * backward pass makes them again, and they need not be kept. */
+static bool mlp_is_frozen(tti_builder *b, int layer) {
+    const char *const part[] = {b->m->family->up, b->m->family->down};
+    for (size_t i = 0; i < TT_COUNT(part); i++) {
+        char name[192];
+        int w = tti_build_leaf(b, tti_build_name(b, name, layer, part[i]), "weight");
+        if (w < 0 || b->m->params[w].trainable || tti_lora_of(b->m, w)) return false;
+    }
+    return true;
 }
 
-static tti_val finish_block(builder *b, tti_val x, tti_val attended, int layer) {
+static tti_val finish_block(tti_builder *b, tti_val x, tti_val attended, int layer) {
     const tti_family *f = b->m->family;
     const int site = SITE_BLOCKS + layer * SITES_A_BLOCK;
     char name[192];
-    tti_val y = dense_add(b, attended, block_name(b, name, layer, f->o), x,
+    tti_val y = dense_add(b, attended, tti_build_name(b, name, layer, f->o), x,
                           f->attention_out_dropout, site + 1);
-    y = norm(b, y, block_name(b, name, layer, f->norm1));
-    tti_val h = dense(b, y, block_name(b, name, layer, f->up), TTI_NONE);
+    y = norm(b, y, tti_build_name(b, name, layer, f->norm1));
+    const bool before = tti_graph_recompute(b->g, mlp_is_frozen(b, layer));
+    tti_val h = tti_build_dense(b, y, tti_build_name(b, name, layer, f->up), TTI_NONE);
+    tti_graph_recompute(b->g, before);
     h = tti_activation(b->g, h, b->m->sizes.act);
-    h = dense_add(b, h, block_name(b, name, layer, f->down), y, true, site + 2);
-    return norm(b, h, block_name(b, name, layer, f->norm2));
+    h = dense_add(b, h, tti_build_name(b, name, layer, f->down), y, true, site + 2);
+    return norm(b, h, tti_build_name(b, name, layer, f->norm2));
 }
 
 /* All rows give keys and values; queries and what follows run stream by stream. What the last block
  * computes for REST beyond keys and values is removed later, since nothing reads it. */
-static void block(builder *b, tti_val x[STREAMS], int layer) {
+static void block(tti_builder *b, tti_val x[TTI_STREAMS], int layer) {
     const tti_family *f = b->m->family;
     const tti_sizes *s = &b->m->sizes;
     char name[192], scope[32];
     snprintf(scope, sizeof scope, "block%d", layer);
     tti_graph_scope(b->g, scope);
-    tti_val q[STREAMS], k[STREAMS], v[STREAMS];
-    for (int t = STREAMS - 1; t >= 0; t--) {
+    tti_val q[TTI_STREAMS], k[TTI_STREAMS], v[TTI_STREAMS];
+    for (int t = TTI_STREAMS - 1; t >= 0; t--) {
         q[t] = k[t] = v[t] = TTI_NONE;
         if (x[t] == TTI_NONE) continue;
-        tti_graph_no_grad(b->g, t == REST);
-        k[t] = dense(b, x[t], block_name(b, name, layer, f->k), TTI_NONE);
-        v[t] = dense(b, x[t], block_name(b, name, layer, f->v), TTI_NONE);
-        q[t] = dense(b, x[t], block_name(b, name, layer, f->q), TTI_NONE);
+        tti_graph_no_grad(b->g, t == TTI_REST);
+        k[t] = tti_build_dense(b, x[t], tti_build_name(b, name, layer, f->k), TTI_NONE);
+        v[t] = tti_build_dense(b, x[t], tti_build_name(b, name, layer, f->v), TTI_NONE);
+        q[t] = tti_build_dense(b, x[t], tti_build_name(b, name, layer, f->q), TTI_NONE);
     }
-    for (int t = STREAMS - 1; t >= 0; t--) {
+    for (int t = TTI_STREAMS - 1; t >= 0; t--) {
         if (x[t] == TTI_NONE) continue;
-        tti_graph_no_grad(b->g, t == REST);
+        tti_graph_no_grad(b->g, t == TTI_REST);
         const tti_attention_opts o = {.heads = s->heads,
                                       .kv_heads = s->heads,
                                       .head_dim = s->hidden / s->heads,
                                       .scale = 1.0f / sqrtf((float)(s->hidden / s->heads)),
                                       .dropout = b->dropout ? s->attention_dropout : 0.0f,
                                       .site = SITE_BLOCKS + layer * SITES_A_BLOCK,
-                                      .query_rest = t == REST};
-        tti_val a = tti_attention(b->g, q[t], k[SEL], v[SEL], k[REST], v[REST], &o);
+                                      .query_rest = t == TTI_REST};
+        tti_val a = tti_attention(b->g, q[t], k[TTI_SEL], v[TTI_SEL], k[TTI_REST], v[TTI_REST], &o);
         x[t] = finish_block(b, x[t], a, layer);
     }
     tti_graph_no_grad(b->g, false);
 }
 
-static tti_val head(builder *b, tti_val x) {
+static tti_val head(tti_builder *b, tti_val x) {
     const tti_family *f = b->m->family;
     const float p = b->dropout ? b->m->sizes.classifier_dropout : 0.0f;
     char name[192];
@@ -146,32 +112,36 @@ static tti_val head(builder *b, tti_val x) {
         tti_body_name(b->m, name, "%s", f->dense.module);
     else
         snprintf(name, sizeof name, "%s", f->dense.module);
-    y = tti_activation(b->g, dense(b, y, name, TTI_NONE), f->dense.act);
+    y = tti_activation(b->g, tti_build_dense(b, y, name, TTI_NONE), f->dense.act);
     y = tti_dropout(b->g, y, p, SITE_HEAD_OUT);
-    return dense(b, y, f->classifier, TTI_NONE);
+    return tti_build_dense(b, y, f->classifier, TTI_NONE);
+}
+
+static tt_status build(tti_builder *b, const tti_forward_opts *o, tti_forward_out *out) {
+    tti_val x[TTI_STREAMS] = {TTI_NONE, TTI_NONE};
+    for (int t = TTI_STREAMS - 1; t >= 0; t--) {
+        if (t == TTI_REST && !o->rest) continue;
+        tti_graph_no_grad(b->g, t == TTI_REST);
+        x[t] = embed(b, t);
+    }
+    tti_graph_no_grad(b->g, false);
+    for (int i = 0; i < b->m->sizes.layers; i++) block(b, x, i);
+    out->logits = head(b, x[TTI_SEL]);
+    tti_graph_keep(b->g, out->logits);
+    if (o->loss) {
+        out->loss = tti_graph_accumulator(b->g, "loss", tti_shape_const(1, 1));
+        tti_loss(b->g, out->logits, out->loss, b->m->opts.task == TTI_TASK_CLASSIFY);
+    }
+    return tti_graph_status(b->g);
 }
 
 tt_status tti_model_forward(tti_model *m, tti_graph *g, const tti_forward_opts *o,
                             tti_forward_out *out) {
-    builder b = {.m = m, .g = g, .dropout = o->training};
-    b.value = tti_malloc(m->nparams * sizeof *b.value);
-    if (!b.value) return tti_graph_fail(g, TT_E_NOMEM);
-    for (size_t i = 0; i < m->nparams; i++) b.value[i] = TTI_NONE;
-    tti_val x[STREAMS] = {TTI_NONE, TTI_NONE};
-    for (int t = STREAMS - 1; t >= 0; t--) {
-        if (t == REST && !o->rest) continue;
-        tti_graph_no_grad(g, t == REST);
-        x[t] = embed(&b, t);
-    }
-    tti_graph_no_grad(g, false);
-    for (int i = 0; i < m->sizes.layers; i++) block(&b, x, i);
-    out->logits = head(&b, x[SEL]);
-    tti_graph_keep(g, out->logits);
-    out->loss = TTI_NONE;
-    if (o->loss) {
-        out->loss = tti_graph_accumulator(g, "loss", tti_shape_const(1, 1));
-        tti_loss(g, out->logits, out->loss, m->opts.task == TTI_TASK_CLASSIFY);
-    }
-    tti_free(b.value);
-    return tti_graph_status(g);
+    *out = (tti_forward_out){TTI_NONE, TTI_NONE, TTI_NONE};
+    if (m->family->decoder) return tti_decoder_forward(m, g, o, out);
+    tti_builder b;
+    TT_TRY(tti_builder_open(&b, m, g, o->training));
+    tt_status s = build(&b, o, out);
+    tti_builder_close(&b);
+    return s;
 }

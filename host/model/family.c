@@ -4,18 +4,18 @@
 
 #include <string.h>
 
-#define BERT_BODY                                                                              \
-    .hidden = "hidden_size", .layers = "num_hidden_layers", .heads = "num_attention_heads",    \
-    .ffn = "intermediate_size", .act = "hidden_act", .hidden_dropout = "hidden_dropout_prob",  \
-    .attention_dropout = "attention_probs_dropout_prob",                                       \
-    .classifier_dropout = "classifier_dropout", .hidden_dropout_default = 0.1,                 \
-    .attention_dropout_default = 0.1, .classifier_dropout_default = -1,                        \
-    .word = "embeddings.word_embeddings", .position = "embeddings.position_embeddings",        \
-    .type = "embeddings.token_type_embeddings", .embed_norm = "embeddings.LayerNorm",          \
-    .block = "encoder.layer.%d.", .q = "attention.self.query", .k = "attention.self.key",      \
-    .v = "attention.self.value", .o = "attention.output.dense",                                \
-    .norm1 = "attention.output.LayerNorm", .up = "intermediate.dense", .down = "output.dense", \
-    .norm2 = "output.LayerNorm", .attention_out_dropout = true, .eps_default = 1e-12,          \
+#define BERT_BODY                                                                                 \
+    .max_pos = "max_position_embeddings", .hidden = "hidden_size", .layers = "num_hidden_layers", \
+    .heads = "num_attention_heads", .ffn = "intermediate_size", .act = "hidden_act",              \
+    .hidden_dropout = "hidden_dropout_prob", .attention_dropout = "attention_probs_dropout_prob", \
+    .classifier_dropout = "classifier_dropout", .hidden_dropout_default = 0.1,                    \
+    .attention_dropout_default = 0.1, .classifier_dropout_default = -1,                           \
+    .word = "embeddings.word_embeddings", .position = "embeddings.position_embeddings",           \
+    .type = "embeddings.token_type_embeddings", .embed_norm = "embeddings.LayerNorm",             \
+    .block = "encoder.layer.%d.", .q = "attention.self.query", .k = "attention.self.key",         \
+    .v = "attention.self.value", .o = "attention.output.dense",                                   \
+    .norm1 = "attention.output.LayerNorm", .up = "intermediate.dense", .down = "output.dense",    \
+    .norm2 = "output.LayerNorm", .attention_out_dropout = true, .eps_default = 1e-12,             \
     .eps_in_config = true
 
 #define ROBERTA_BODY                                                                     \
@@ -40,6 +40,7 @@ static const tti_family families[] = {
     {.model_type = "distilbert",
      .architecture = "DistilBertForSequenceClassification",
      .prefix = "distilbert.",
+     .max_pos = "max_position_embeddings",
      .hidden = "dim",
      .layers = "n_layers",
      .heads = "n_heads",
@@ -71,10 +72,13 @@ static const tti_family families[] = {
 
 const tti_family *tti_family_find(const char *model_type) {
     char known[256] = "";
-    for (size_t i = 0; i < TT_COUNT(families); i++) {
-        if (!strcmp(families[i].model_type, model_type)) return &families[i];
-        size_t n = strlen(known);
-        snprintf(known + n, sizeof known - n, "%s%s", i ? ", " : "", families[i].model_type);
+    const size_t n = TT_COUNT(families) + tti_decoder_families_n;
+    for (size_t i = 0; i < n; i++) {
+        const tti_family *f =
+            i < TT_COUNT(families) ? &families[i] : &tti_decoder_families[i - TT_COUNT(families)];
+        if (!strcmp(f->model_type, model_type)) return f;
+        size_t used = strlen(known);
+        snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", f->model_type);
     }
     tti_fail(TT_E_UNSUPPORTED, "model_type \"%s\" is not known; known are: %s", model_type, known);
     return NULL;

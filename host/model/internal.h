@@ -15,10 +15,44 @@ typedef struct {
     tti_act act;
 } tti_head_layer;
 
+/* Whether a dense layer has a bias. */
+typedef enum { TTI_BIAS_NO, TTI_BIAS_YES, TTI_BIAS_ASK } tti_bias; /* ASK: config.json's key says */
+
+/* Which layers attend to the last `sliding_window` positions only. */
+typedef enum {
+    TTI_WINDOW_NONE,
+    TTI_WINDOW_ALL,   /* all, where sliding_window is a number */
+    TTI_WINDOW_UPPER, /* those from max_window_layers on, where use_sliding_window is true */
+    TTI_WINDOW_EVERY  /* all but each n-th (sliding_window_pattern) */
+} tti_window_rule;
+
+/* A decoder whose blocks are: x += [post1](o(attention(norm1(x)))), x += [post2](mlp(norm2(x))).
+ * Names are below the block's; NULL where a family has no such part. */
+typedef struct {
+    bool layernorm;  /* LayerNorm with bias instead of RMSNorm */
+    float norm_plus; /* RMSNorm multiplies by weight + this */
+    const char *norm1, *post1, *norm2, *post2, *final_norm;
+    const char *q, *k, *v, *qkv, *o, *q_norm, *k_norm;
+    const char *gate, *up, *gate_up, *down;
+    bool conv1d; /* weights are [in, out] */
+    tti_bias qkv_bias, o_bias, mlp_bias;
+    bool embed_scale; /* embeddings times sqrt(hidden) */
+    tti_window_rule window;
+    int window_pattern;
+    bool scalar;      /* scores by 1/sqrt(query_pre_attn_scalar), soft caps */
+    bool nested_rope; /* rope_parameters apart for sliding and full layers */
+    int head_dim;     /* default; 0: hidden / heads */
+    bool tie;         /* default of tie_word_embeddings */
+    const char *eps;
+} tti_decoder;
+
 /* An encoder whose blocks are: x = norm1(x + o(attention(x))), x = norm2(x + down(act(up(x)))). */
 typedef struct {
-    const char *model_type, *architecture;
-    const char *prefix; /* of the body's names in a classification checkpoint */
+    const char *model_type, *architecture; /* with a classification head */
+    const char *causal;                    /* architecture that predicts tokens; decoders */
+    const tti_decoder *decoder;            /* NULL: an encoder */
+    const char *max_pos;                   /* key of the longest text */
+    const char *prefix;                    /* of the body's names in a classification checkpoint */
     /* keys of config.json */
     const char *hidden, *layers, *heads, *ffn, *act;
     const char *hidden_dropout, *attention_dropout, *classifier_dropout;
@@ -37,6 +71,9 @@ typedef struct {
     bool eps_in_config;
 } tti_family;
 
+extern const tti_family tti_decoder_families[];
+extern const size_t tti_decoder_families_n;
+
 /* NULL with the message set (the known ones listed) when there is none. */
 const tti_family *tti_family_find(const char *model_type);
 
@@ -46,7 +83,14 @@ typedef struct {
     float eps, init_range;
     float hidden_dropout, attention_dropout, classifier_dropout;
     tti_act act;
-    bool sinusoidal; /* position table is computed, not trained (DistilBERT) */
+    /* decoders */
+    int kv_heads, head_dim, window;
+    float scale, score_cap, logit_cap, rope_scale[2]; /* rope: of full and of sliding layers */
+    int rot;                                          /* columns of a head that turn */
+    bool tied, attention_bias, mlp_bias;
+    uint8_t *sliding;   /* by layer */
+    float *inv_freq[2]; /* rot / 2 each; [1] NULL where sliding layers turn as full ones do */
+    bool sinusoidal;    /* position table is computed, not trained (DistilBERT) */
 } tti_sizes;
 
 typedef struct {
@@ -66,6 +110,7 @@ struct tti_model {
     tti_param *params;
     size_t nparams, params_cap;
     uint8_t *fresh; /* by parameter: drawn here, not read */
+    int rope[2];    /* parameters that hold inv_freq, or -1 */
     tti_lora *loras;
     size_t nloras, loras_cap;
     tti_peft_config *peft; /* LORA: what the adapter is */
@@ -78,13 +123,44 @@ struct tti_model {
 /* ---- config.c ---- */
 tt_status tti_model_read_config(tti_model *m);
 
+/* ---- decoder_config.c, rope.c ---- */
+tt_status tti_decoder_read_config(tti_model *m);
+/* Frequencies and scale of config.json's rope settings (sliding: those of sliding layers). */
+tt_status tti_rope_frequencies(const tti_model *m, bool sliding, float *inv_freq, float *scale);
+
+/* ---- decoder_params.c, decoder.c ---- */
+tt_status tti_decoder_declare(tti_model *m);
+tt_status tti_decoder_forward(tti_model *m, tti_graph *g, const tti_forward_opts *o,
+                              tti_forward_out *out);
+
+/* ---- builder.c: what encoders and decoders build their graphs with ---- */
+typedef struct {
+    tti_model *m;
+    tti_graph *g;
+    bool dropout;
+    tti_val *value; /* by parameter: its PARAM value, once used */
+} tti_builder;
+enum { TTI_STREAMS = 2, TTI_SEL = 0, TTI_REST = 1 };
+enum { TTI_SITE_LORA = 8192 }; /* dropout sites of adapters begin there */
+tt_status tti_builder_open(tti_builder *b, tti_model *m, tti_graph *g, bool dropout);
+void tti_builder_close(tti_builder *b);
+tti_val tti_build_param(tti_builder *b, int index);
+int tti_build_leaf(tti_builder *b, const char *module, const char *leaf); /* -1: none */
+/* Dense layer with its adapter, if it has one: residual (or TTI_NONE) + x w^T + b. */
+tti_val tti_build_dense(tti_builder *b, tti_val x, const char *module, tti_val residual);
+/* "prefix" "block layer" part */
+const char *tti_build_name(tti_builder *b, char out[192], int layer, const char *part);
+
 /* ---- params.c ---- */
 tt_status tti_model_declare(tti_model *m);                 /* every parameter, in order */
 int tti_model_index(const tti_model *m, const char *name); /* -1 when there is none */
 tt_status tti_model_add_param(tti_model *m, const char *name, size_t rows, size_t cols, bool vector,
                               bool trainable); /* frozen models train nothing all the same */
-/* "prefix" + fmt */
-void tti_body_name(const tti_model *m, char out[192], const char *fmt, ...) TT_PRINTF(3, 4);
+tt_status tti_model_add_dense(tti_model *m, const char *module, size_t in, size_t out, bool bias,
+                              bool transposed);
+tt_status tti_model_add_vector(tti_model *m, const char *module, const char *leaf, size_t n);
+/* "prefix" + fmt, in out[192] */
+void tti_body_name(const tti_model *m, char *out, const char *fmt, ...) TT_PRINTF(3, 4);
 
 /* ---- store.c ---- */
 tt_status tti_model_layout(tti_model *m);

@@ -23,7 +23,8 @@ static bool is_table(const tti_model *m, const char *name) {
 static bool module_of(const tti_model *m, size_t i, char out[192]) {
     const tti_param *p = &m->params[i];
     const size_t n = strlen(p->name), leaf = strlen(".weight");
-    if (p->vector || is_table(m, p->name) || n <= leaf || n - leaf >= 192) return false;
+    if (p->vector || p->computed || is_table(m, p->name) || n <= leaf || n - leaf >= 192)
+        return false;
     if (strcmp(p->name + n - leaf, ".weight")) return false;
     snprintf(out, 192, "%.*s", (int)(n - leaf), p->name);
     return true;
@@ -43,11 +44,14 @@ static tt_status describe(tti_model *m) {
         m->peft->alpha = (double)o->lora_alpha;
         m->peft->dropout = (double)o->lora_dropout;
         TT_TRY(tti_peft_set_targets(m->peft, o->lora_targets, (size_t)o->lora_ntargets));
-        m->peft->task_type = tti_strdup("SEQ_CLS");
+        m->peft->task_type = tti_strdup(o->task == TTI_TASK_CAUSAL ? "CAUSAL_LM" : "SEQ_CLS");
+        for (size_t i = 0; i < m->nparams; i++)
+            m->peft->fan_in_fan_out = m->peft->fan_in_fan_out || m->params[i].transposed;
         m->peft->base_model = tti_strdup(m->dir);
         if (!m->peft->task_type || !m->peft->base_model) return TT_E_NOMEM;
     }
     m->opts.lora_dropout = (float)m->peft->dropout;
+    if (o->task == TTI_TASK_CAUSAL) return TT_OK;
     for (size_t i = 0; i < TT_COUNT(m->family->modules_to_save); i++) {
         const char *module = m->family->modules_to_save[i];
         bool known = !module;
@@ -80,13 +84,30 @@ static tt_status adapt(tti_model *m, size_t i, const char *module) {
     TT_TRY(tti_peft_rank(m->peft, module, &rank, &scale));
     TT_TRY(TTI_GROW(m->loras, m->loras_cap, m->nloras + 1));
     tti_lora *l = &m->loras[m->nloras++];
-    const size_t in = m->params[i].cols, out = m->params[i].rows;
+    const tti_param *w = &m->params[i];
+    const size_t in = w->transposed ? w->rows : w->cols, out = w->transposed ? w->cols : w->rows;
     *l = (tti_lora){
         .base = (int)i, .a = (int)m->nparams, .b = (int)m->nparams + 1, .scale = (float)scale};
     snprintf(name, sizeof name, "%s.lora_A.weight", module);
     TT_TRY(tti_model_add_param(m, name, (size_t)rank, in, false, true));
     snprintf(name, sizeof name, "%s.lora_B.weight", module);
     return tti_model_add_param(m, name, out, (size_t)rank, false, true);
+}
+
+/* Names the layers of the first block that could be adapted. */
+static tt_status no_target(const tti_model *m) {
+    char known[256] = "", block[64];
+    snprintf(block, sizeof block, m->family->block, 0);
+    for (size_t i = 0; i < m->nparams; i++) {
+        char module[192];
+        const char *part = strstr(m->params[i].name, block);
+        const size_t used = strlen(known);
+        if (!part || !module_of(m, i, module)) continue;
+        part = module + (part - m->params[i].name) + strlen(block);
+        snprintf(known + used, sizeof known - used, "%s%s", used ? ", " : "", part);
+    }
+    return tti_fail(TT_E_ARG, "lora targets match no linear layer of %s; its blocks have %s",
+                    m->family->model_type, known);
 }
 
 tt_status tti_lora_declare(tti_model *m) {
@@ -98,18 +119,12 @@ tt_status tti_lora_declare(tti_model *m) {
         char module[192];
         bool match, saved;
         if (!module_of(m, i, module)) continue;
-        const bool head = !strcmp(module, m->family->classifier);
+        const bool head = !strcmp(module, m->family->classifier) || !strcmp(module, "lm_head");
         TT_TRY(tti_peft_matches(m->peft, module, head, &match));
         TT_TRY(tti_peft_saves(m->peft, module, &saved));
         if (match && !saved) TT_TRY(adapt(m, i, module));
     }
-    if (!m->nloras)
-        return tti_fail(TT_E_ARG,
-                        "lora targets match no linear layer of %s; its layers end in %s, "
-                        "%s, %s, %s, %s, %s",
-                        m->family->model_type, m->family->q, m->family->k, m->family->v,
-                        m->family->o, m->family->up, m->family->down);
-    return TT_OK;
+    return m->nloras ? TT_OK : no_target(m);
 }
 
 const tti_lora *tti_lora_of(const tti_model *m, int base) {

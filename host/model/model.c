@@ -3,8 +3,6 @@
 #include "host/core/file.h"
 #include "host/model/internal.h"
 
-#include <string.h>
-
 tti_model_opts tti_model_defaults(void) {
     return (tti_model_opts){.pooling = -1,
                             .lora_rank = 8,
@@ -53,6 +51,9 @@ void tti_model_free(tti_model *m) {
     for (size_t i = 0; i < m->nparams; i++) tti_free((char *)(uintptr_t)m->params[i].name);
     tti_free(m->params);
     tti_free(m->fresh);
+    tti_free(m->sizes.sliding);
+    tti_free(m->sizes.inv_freq[0]);
+    tti_free(m->sizes.inv_freq[1]);
     tti_free(m->loras);
     tti_free(m->arenas);
     tti_peft_free(m->peft);
@@ -135,7 +136,7 @@ tt_status tti_model_save(tti_model *m, const char *dir, const char *const *label
     if (m->opts.method == TTI_METHOD_LORA) return tti_lora_save(m, dir);
     uint8_t *all = tti_malloc(m->nparams);
     if (!all) return TT_E_NOMEM;
-    memset(all, 1, m->nparams);
+    for (size_t i = 0; i < m->nparams; i++) all[i] = !m->params[i].computed;
     tt_status s = tti_model_write_file(m, dir, "model.safetensors", all);
     tti_free(all);
     TT_TRY(s);

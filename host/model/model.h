@@ -9,7 +9,7 @@
 #include "host/graph/run.h"
 #include "host/ops/ops.h"
 
-typedef enum { TTI_TASK_CLASSIFY, TTI_TASK_REGRESS } tti_task;
+typedef enum { TTI_TASK_CLASSIFY, TTI_TASK_REGRESS, TTI_TASK_CAUSAL } tti_task;
 typedef enum { TTI_METHOD_FULL, TTI_METHOD_LORA } tti_method;
 
 typedef struct {
@@ -37,7 +37,9 @@ typedef struct {
     size_t rows, cols;
     bool vector; /* rank 1 in files */
     bool trainable, sparse, decay;
-    size_t offset; /* bytes, in the weights arena `arena` */
+    bool transposed; /* a dense layer's weight stored [in, out] */
+    bool computed;   /* a table made from config.json: in no checkpoint */
+    size_t offset;   /* bytes, in the weights arena `arena` */
     size_t arena;
     cl_mem p, g; /* sub-buffers; g NULL until tti_model_alloc_gradients, or frozen */
 } tti_param;
@@ -50,7 +52,8 @@ typedef struct {
     int pad_id;       /* token id whose embedding gets no gradient (torch's padding_idx), or -1 */
     tti_pool pooling;
     tti_task task;
-    bool has_types, has_posids;
+    bool has_types, has_posids; /* decoders with rotary embeddings have neither */
+    bool decoder; /* causal attention: the last row of a text feeds a head, not the first */
 } tti_model_info;
 
 typedef struct tti_model tti_model;
@@ -92,10 +95,12 @@ typedef struct {
     bool training; /* dropout and loss */
     bool rest;     /* some rows carry no gradient: build the stream REST */
     bool loss;     /* labels are fed */
+    enum { TTI_LOGITS_NONE, TTI_LOGITS_ALL, TTI_LOGITS_LAST } logits; /* causal: of which rows */
 } tti_forward_opts;
 typedef struct {
-    tti_val logits; /* [seq, num_labels] */
-    tti_val loss;   /* accumulator [1,1], or TTI_NONE */
+    tti_val logits;   /* [seq, num_labels]; causal: as asked, [sel, vocab] or [seq, vocab] */
+    tti_val row_loss; /* causal with loss: [lab,1], of each supervised position */
+    tti_val loss;     /* accumulator [1,1], or TTI_NONE */
 } tti_forward_out;
 /* Describes the model's forward pass (and loss) in g. */
 tt_status tti_model_forward(tti_model *m, tti_graph *g, const tti_forward_opts *o,

@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-void tti_body_name(const tti_model *m, char out[192], const char *fmt, ...) {
+void tti_body_name(const tti_model *m, char *out, const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);
     int n = snprintf(out, 192, "%s", m->family->prefix);
@@ -33,21 +33,30 @@ tt_status tti_model_add_param(tti_model *m, const char *name, size_t rows, size_
     return TT_OK;
 }
 
-static tt_status add(tti_model *m, const char *module, const char *leaf, size_t rows, size_t cols,
-                     bool vector) {
+tt_status tti_model_add_vector(tti_model *m, const char *module, const char *leaf, size_t n) {
     char name[224];
     snprintf(name, sizeof name, "%s.%s", module, leaf);
-    return tti_model_add_param(m, name, rows, cols, vector, true);
+    return tti_model_add_param(m, name, 1, n, true, true);
 }
 
-static tt_status add_dense(tti_model *m, const char *module, int in, int out) {
-    TT_TRY(add(m, module, "weight", (size_t)out, (size_t)in, false));
-    return add(m, module, "bias", 1, (size_t)out, true);
+tt_status tti_model_add_dense(tti_model *m, const char *module, size_t in, size_t out, bool bias,
+                              bool transposed) {
+    char name[224];
+    snprintf(name, sizeof name, "%s.weight", module);
+    TT_TRY(tti_model_add_param(m, name, transposed ? in : out, transposed ? out : in, false, true));
+    m->params[m->nparams - 1].transposed = transposed;
+    return bias ? tti_model_add_vector(m, module, "bias", out) : TT_OK;
+}
+
+static tt_status add_table(tti_model *m, const char *module, int rows) {
+    char name[224];
+    tti_body_name(m, name, "%s.weight", module);
+    return tti_model_add_param(m, name, (size_t)rows, (size_t)m->sizes.hidden, false, true);
 }
 
 static tt_status add_norm(tti_model *m, const char *module) {
-    TT_TRY(add(m, module, "weight", 1, (size_t)m->sizes.hidden, true));
-    return add(m, module, "bias", 1, (size_t)m->sizes.hidden, true);
+    TT_TRY(tti_model_add_vector(m, module, "weight", (size_t)m->sizes.hidden));
+    return tti_model_add_vector(m, module, "bias", (size_t)m->sizes.hidden);
 }
 
 static tt_status add_block(tti_model *m, int layer) {
@@ -64,7 +73,11 @@ static tt_status add_block(tti_model *m, int layer) {
         int n = snprintf(where, sizeof where, f->block, layer);
         snprintf(where + n, sizeof where - (size_t)n, "%s", part[i].module);
         tti_body_name(m, name, "%s", where);
-        TT_TRY(part[i].in ? add_dense(m, name, part[i].in, part[i].out) : add_norm(m, name));
+        if (!part[i].in)
+            TT_TRY(add_norm(m, name));
+        else
+            TT_TRY(
+                tti_model_add_dense(m, name, (size_t)part[i].in, (size_t)part[i].out, true, false));
     }
     return TT_OK;
 }
@@ -74,17 +87,14 @@ tt_status tti_model_declare(tti_model *m) {
     const tti_sizes *s = &m->sizes;
     const size_t d = (size_t)s->hidden;
     char name[192];
-    tti_body_name(m, name, "%s", f->word);
-    TT_TRY(add(m, name, "weight", (size_t)s->vocab, d, false));
+    m->rope[0] = m->rope[1] = -1;
+    if (f->decoder) return tti_decoder_declare(m);
+    TT_TRY(add_table(m, f->word, s->vocab));
     tti_param *word = &m->params[m->nparams - 1];
     word->sparse = word->trainable; /* nothing but lookups reads an encoder's word table */
-    tti_body_name(m, name, "%s", f->position);
-    TT_TRY(add(m, name, "weight", (size_t)s->max_pos, d, false));
+    TT_TRY(add_table(m, f->position, s->max_pos));
     if (s->sinusoidal) m->params[m->nparams - 1].trainable = false;
-    if (f->type) {
-        tti_body_name(m, name, "%s", f->type);
-        TT_TRY(add(m, name, "weight", (size_t)s->types, d, false));
-    }
+    if (f->type) TT_TRY(add_table(m, f->type, s->types));
     tti_body_name(m, name, "%s", f->embed_norm);
     TT_TRY(add_norm(m, name));
     for (int i = 0; i < s->layers; i++) TT_TRY(add_block(m, i));
@@ -92,6 +102,6 @@ tt_status tti_model_declare(tti_model *m) {
         tti_body_name(m, name, "%s", f->dense.module);
     else
         snprintf(name, sizeof name, "%s", f->dense.module);
-    TT_TRY(add_dense(m, name, s->hidden, s->hidden));
-    return add_dense(m, f->classifier, s->hidden, m->info.num_labels);
+    TT_TRY(tti_model_add_dense(m, name, d, d, true, false));
+    return tti_model_add_dense(m, f->classifier, d, (size_t)m->info.num_labels, true, false);
 }

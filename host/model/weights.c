@@ -59,6 +59,8 @@ static void draw(const tti_model *m, const tti_param *p, float *dst) {
         return;
     else if (p->vector) { /* biases 0, norms 1 */
         for (size_t i = 0; i < n && ends_with(p->name, "weight"); i++) dst[i] = 1.0f;
+        if (m->family->decoder && m->family->decoder->norm_plus != 0)
+            memset(dst, 0, n * sizeof *dst);
     } else if (m->sizes.sinusoidal && strstr(p->name, m->family->position))
         sinusoids(dst, p->rows, p->cols);
     else {
@@ -72,6 +74,7 @@ tt_status tti_model_fresh(tti_model *m, size_t i) {
     m->fresh[i] = 1;
     if (!m->dev) return TT_OK;
     const tti_param *p = &m->params[i];
+    if (p->computed) return tti_model_write(m, p, m->sizes.inv_freq[(int)i == m->rope[1]]);
     float *values = tti_malloc(count_of(p) * sizeof *values);
     if (!values) return TT_E_NOMEM;
     draw(m, p, values);
@@ -136,6 +139,7 @@ static const tti_st_tensor *find(const tti_model *m, const tti_st *st, const cha
 
 static bool in_head(const tti_model *m, const char *name) {
     const tti_family *f = m->family;
+    if (f->decoder) return !strncmp(name, f->classifier, strlen(f->classifier));
     char dense[192];
     if (f->dense.in_body)
         tti_body_name(m, dense, "%s", f->dense.module);
@@ -154,7 +158,7 @@ static bool is_classifier(const tti_model *m, const char *name) {
 static void report(const tti_model *m, const tti_st *st, size_t used) {
     char fresh[256] = "";
     for (size_t i = 0; i < m->nparams; i++) {
-        if (!m->fresh[i] || strstr(m->params[i].name, ".lora_")) continue;
+        if (!m->fresh[i] || m->params[i].computed || strstr(m->params[i].name, ".lora_")) continue;
         size_t n = strlen(fresh);
         snprintf(fresh + n, sizeof fresh - n, "%s%s", n ? ", " : "", m->params[i].name);
     }
@@ -166,7 +170,7 @@ static void report(const tti_model *m, const tti_st *st, size_t used) {
 
 static tt_status load_one(tti_model *m, const tti_st *st, size_t i, size_t *used) {
     const tti_param *p = &m->params[i];
-    if (strstr(p->name, ".lora_")) return tti_model_fresh(m, i);
+    if (p->computed || strstr(p->name, ".lora_")) return tti_model_fresh(m, i);
     const tti_st_tensor *t = find(m, st, p->name);
     const bool new_size = t && is_classifier(m, p->name) && !shape_fits(p, t);
     if (new_size && m->opts.frozen)

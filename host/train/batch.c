@@ -53,6 +53,7 @@ static tt_status check_selection(const tti_model_info *info, const tti_sequence 
                             "sequence %zu: selected positions must ascend; %d follows %d", i,
                             (int)p, (int)q->selected[j - 1]);
     }
+    if (info->task == TTI_TASK_CAUSAL) return TT_OK;
     if (info->pooling == TTI_POOL_FIRST && q->selected[0] != 0)
         return tti_fail(TT_E_DATA, "sequence %zu: position 0 feeds the head; select it", i);
     if (info->pooling == TTI_POOL_LAST && (size_t)q->selected[q->nselected - 1] != q->n - 1)
@@ -66,6 +67,11 @@ static tt_status check_sequence(const tti_model_info *info, const tti_sequence *
         return tti_fail(TT_E_DATA, "sequence %zu: %zu tokens; the model takes at most %d", i, q->n,
                         info->max_len);
     for (size_t t = 0; t < q->n; t++) {
+        if (q->next && q->next[t] >= info->vocab)
+            return tti_fail(TT_E_DATA,
+                            "sequence %zu: label %d at position %zu; the model has %d "
+                            "tokens",
+                            i, (int)q->next[t], t, info->vocab);
         if (q->ids[t] < 0 || q->ids[t] >= info->vocab)
             return tti_fail(TT_E_DATA,
                             "sequence %zu: token id %d at position %zu; the model has %d", i,
@@ -138,6 +144,7 @@ static tt_status make_room(tti_batch *b, const tti_rows *rows) {
         [TTI_IN_POS_PERM] = TTI_ROWS_SEL,    [TTI_IN_POS_START] = TTI_ROWS_SEL,
         [TTI_IN_POS_DST] = TTI_ROWS_SEL,     [TTI_IN_TYPE_PERM] = TTI_ROWS_SEL,
         [TTI_IN_TYPE_START] = TTI_ROWS_SEL,  [TTI_IN_TYPE_DST] = TTI_ROWS_SEL,
+        [TTI_IN_LAB_ROW] = TTI_ROWS_SEL,     [TTI_IN_LAB_ID] = TTI_ROWS_SEL,
     };
     for (int i = 0; i < TTI_IN_COUNT; i++) {
         size_t n = rows->n[kind[i]];
@@ -184,6 +191,28 @@ static void fill_rows(tti_batch *b, const tti_model_info *info, int att_rows,
     }
     sel.off[n] = (int32_t)sel.rows;
     rest.off[n] = (int32_t)rest.rows;
+}
+
+size_t tti_sequence_supervised(const tti_sequence *q) {
+    size_t n = 0, of = selected_of(q);
+    for (size_t i = 0; q->next && i < of; i++)
+        n += q->next[q->selected ? q->selected[i] : (int)i] >= 0;
+    return n;
+}
+
+/* Rows whose next token is supervised, and that token. */
+static void fill_labels(tti_batch *b, const tti_sequence *seqs, size_t n) {
+    size_t row = 0, lab = 0;
+    for (size_t i = 0; i < n; i++) {
+        const size_t of = selected_of(&seqs[i]);
+        for (size_t k = 0; k < of; k++, row++) {
+            const size_t t = seqs[i].selected ? (size_t)seqs[i].selected[k] : k;
+            if (!seqs[i].next || seqs[i].next[t] < 0) continue;
+            b->in[TTI_IN_LAB_ROW][lab] = (int32_t)row;
+            b->in[TTI_IN_LAB_ID][lab++] = seqs[i].next[t];
+        }
+    }
+    b->feed.rows.n[TTI_ROWS_LAB] = lab;
 }
 
 /* ---- gradients of lookups ---- */
@@ -281,5 +310,6 @@ tt_status tti_batch_fill(tti_batch *b, const tti_model_info *info, int att_rows,
                         rows->n[TTI_ROWS_SEL] + rows->n[TTI_ROWS_REST]);
     TT_TRY(make_room(b, rows));
     fill_rows(b, info, att_rows, seqs, n);
+    fill_labels(b, seqs, n);
     return fill_tables(b, info, slot_ids, slots, dense_ids);
 }

@@ -10,9 +10,11 @@ typedef struct {
     size_t n;                   /* tokens, >= 1 */
     const int32_t *selected;    /* ascending positions that carry gradient; NULL: all */
     size_t nselected;
-    uint32_t number; /* of the sequence within the step: dropout keys */
-    int32_t label;   /* class */
-    float target;    /* regression */
+    uint32_t number;     /* of the sequence within the step: dropout keys */
+    int32_t label;       /* class */
+    float target;        /* regression */
+    const int32_t *next; /* causal: [n] the token that follows where it is supervised, else
+                          * negative; only those of selected positions count */
 } tti_sequence;
 
 typedef struct tti_batch tti_batch; /* grows, is reused; tti_feed points into it */
@@ -26,6 +28,8 @@ tt_status tti_batch_fill(tti_batch *b, const tti_model_info *info, int att_rows,
                          const tti_sequence *seqs, size_t n, const int32_t *slot_ids, size_t slots,
                          bool dense_ids);
 const tti_feed *tti_batch_feed(const tti_batch *b);
+/* Supervised positions among the selected ones: the divisor of a causal loss. */
+size_t tti_sequence_supervised(const tti_sequence *q);
 /* Ids read by any row / ids with gradient of n sequences: ascending and unique, merged into set. */
 typedef struct {
     int32_t *id;

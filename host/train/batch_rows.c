@@ -40,6 +40,7 @@ static void derive(tti_rows *r, const tti_model_info *info, size_t micro) {
     size_t table = (size_t)TT_MAX(info->max_len + info->posid_offset, info->types);
     table = TT_MAX(table, vocab);
     r->n[TTI_ROWS_SEQ1] = r->n[TTI_ROWS_SEQ] + 1;
+    r->n[TTI_ROWS_LAB] = sel;
     r->n[TTI_ROWS_UNIQ] = TT_MIN(sel, table);
     r->n[TTI_ROWS_UNIQ1] = r->n[TTI_ROWS_UNIQ] + 1;
     r->n[TTI_ROWS_STEP_UNIQ] = micro > 0 && sel > vocab / micro ? vocab : sel * micro;

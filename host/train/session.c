@@ -38,7 +38,8 @@ static tt_status build_graph(tti_session *s) {
     if (!(s->graph = tti_graph_new())) return TT_E_NOMEM;
     const tti_forward_opts f = {.training = o->training && o->dropout,
                                 .rest = o->max.n[TTI_ROWS_REST] > 0,
-                                .loss = o->training || o->loss};
+                                .loss = o->training || o->loss,
+                                .logits = o->logits};
     TT_TRY(tti_model_forward(s->model, s->graph, &f, &s->out));
     if (o->training) TT_TRY(tti_graph_backward(s->graph));
     return tti_graph_finish(s->graph);

@@ -11,6 +11,7 @@ typedef struct {
     bool training; /* gradients and updates; else forward only */
     bool dropout;  /* with training */
     bool loss;     /* labels are fed; implied by training */
+    int logits;    /* causal: TTI_LOGITS_NONE, _ALL or _LAST */
     tti_rows max;  /* planned row counts; REST 0: every row is selected */
     uint32_t seed; /* of dropout */
     float beta1, beta2, eps, weight_decay, max_grad_norm; /* max_grad_norm 0: no clipping */

@@ -179,6 +179,7 @@ static tt_status setup(run *r, tti_device *d, tti_gemm *gemm, const char *dir) {
                           r->slots.id, r->slots.n, !word->sparse));
     tti_session_opts o = tti_session_defaults();
     o.training = o.loss = true;
+    o.logits = TTI_LOGITS_ALL;
     o.max = tti_batch_feed(r->batch)->rows;
     o.beta1 = (float)r->c.beta1, o.beta2 = (float)r->c.beta2, o.eps = (float)r->c.eps;
     o.weight_decay = (float)r->c.weight_decay;
@@ -188,7 +189,9 @@ static tt_status setup(run *r, tti_device *d, tti_gemm *gemm, const char *dir) {
 
 static tt_status first_step(run *r, float loss) {
     const tti_model_info *info = tti_model_get_info(r->model);
-    const size_t count = r->c.nseqs * (size_t)info->num_labels;
+    const bool causal = info->task == TTI_TASK_CAUSAL;
+    const size_t count =
+        causal ? r->c.selected * (size_t)info->vocab : r->c.nseqs * (size_t)info->num_labels;
     float *logits = tti_malloc(count * sizeof *logits);
     if (!logits) return TT_E_NOMEM;
     tt_status s = tti_session_logits(r->session, logits, count);
@@ -197,6 +200,12 @@ static tt_status first_step(run *r, float loss) {
     tti_free(logits);
     TT_TRY(s);
     return compare_parameters(r, true);
+}
+
+/* What the loss is a mean over. */
+static size_t losses_of(const run *r) {
+    if (r->c.opts.task != TTI_TASK_CAUSAL) return r->c.nseqs;
+    return TT_MAX(r->c.supervised, 1);
 }
 
 static tt_status steps(run *r) {
@@ -208,7 +217,8 @@ static tt_status steps(run *r) {
         bool finite;
         TT_GO(tti_session_begin(r->session, (uint32_t)i + 1, (float)r->c.lr, r->all.id, r->all.n,
                                 r->slots.id, r->slots.n));
-        TT_GO(tti_session_batch(r->session, tti_batch_feed(r->batch), 0, 1.0f / (float)r->c.nseqs));
+        TT_GO(
+            tti_session_batch(r->session, tti_batch_feed(r->batch), 0, 1.0f / (float)losses_of(r)));
         TT_GO(tti_session_loss(r->session, &losses[i]));
         if (i == 0) TT_GO(first_step(r, losses[0]));
         TT_GO(tti_session_update(r->session));

@@ -51,7 +51,7 @@ static tt_status label(const tti_case *c, tti_sequence *q, const cJSON *e) {
 }
 
 static tt_status read_sequences(tti_case *c) {
-    const cJSON *ids, *selected, *labels, *types;
+    const cJSON *ids, *selected, *labels, *types, *e;
     TT_TRY(array(c, "input_ids", 0, &ids));
     c->nseqs = (size_t)cJSON_GetArraySize(ids);
     if (!c->nseqs) return bad(c, "input_ids", "at least one sequence");
@@ -79,9 +79,15 @@ static tt_status read_sequences(tti_case *c) {
             if (n != q->n) return bad(c, "token_type_ids", "as many as input_ids");
             q->types = v;
         }
-        TT_TRY(label(c, q, cJSON_GetArrayItem(labels, (int)i)));
-        c->tokens += q->n;
+        e = cJSON_GetArrayItem(labels, (int)i);
+        if (c->opts.task == TTI_TASK_CAUSAL) {
+            TT_TRY(list(c, "labels", e, &v, &n));
+            if (n != q->n) return bad(c, "labels", "as many as input_ids");
+            q->next = v;
+        } else
+            TT_TRY(label(c, q, e));
         c->selected += q->nselected;
+        c->supervised += tti_sequence_supervised(q);
     }
     return TT_OK;
 }
@@ -107,10 +113,12 @@ static tt_status read_task(tti_case *c) {
         c->opts.task = TTI_TASK_CLASSIFY;
     else if (!strcmp(task, "regress"))
         c->opts.task = TTI_TASK_REGRESS;
+    else if (!strcmp(task, "causal"))
+        c->opts.task = TTI_TASK_CAUSAL;
     else
         return tti_fail(TT_E_UNSUPPORTED,
-                        "%s: task \"%s\" is not supported; classify:N and regress are", c->path,
-                        task);
+                        "%s: task \"%s\" is not supported; classify:N, regress and causal are",
+                        c->path, task);
     TT_TRY(tti_json_str(at(c), "pooling", &pooling, "cls"));
     if (strcmp(pooling, "mean") && strcmp(pooling, "cls")) return bad(c, "pooling", "cls or mean");
     c->opts.pooling = !strcmp(pooling, "mean") ? TTI_POOL_MEAN : TTI_POOL_FIRST;

@@ -12,8 +12,8 @@ typedef struct {
     tti_model_opts opts; /* as the case asks; strings borrowed from json */
     const char *targets[64];
     tti_sequence *seqs;
-    size_t nseqs, tokens, selected;
-    int32_t **lists; /* the arrays seqs point into */
+    size_t nseqs, selected, supervised; /* positions */
+    int32_t **lists;                    /* the arrays seqs point into */
     size_t nlists, lists_cap;
     double lr, beta1, beta2, eps, weight_decay, max_grad_norm;
     int64_t steps;
