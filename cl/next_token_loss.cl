@@ -5,11 +5,12 @@
 //   logits[r,c] = w (softmax(z[r])[c] - [c = label]) dz/dlogits, where GRAD
 //   loss (+)= w sum_i l[i], w the loss scale
 // shapes   logits: float[R,C], rows first .. first + R - 1 of N   labels: int[N]   l: float[N]
-//          loss: float[1];  copy: rows of C columns, N of them from row `from` of a to row `to` of b
+//          loss: float[1]
+//          copy: N rows of C columns, from row `from` of a on to row `to` of b on
 // launch   rows: R work-groups of WG; sum: one work-group of WG; copy: ceil(N C / CHUNK) of WG
 // defines  WG, VW, CHUNK, CAP 0.0f or more, GRAD
-// numbers  the row's maximum is taken off first; sums in fixed order. A label outside [0,C) makes its
-//          row's loss NaN rather than reading elsewhere
+// numbers  the row's maximum is taken off first; sums in fixed order. A label outside [0,C) makes
+//          its row's loss NaN rather than reading elsewhere
 #include "math.clh"
 
 #ifndef GRAD

@@ -4,7 +4,8 @@
 //   y[r,c] = SCALE (x[r,c] cos a - SIGN x[r,c+F] sin a)
 //   y[r,c+F] = SCALE (x[r,c+F] cos a + SIGN x[r,c] sin a);  columns from 2F on are copied
 //   forward: SIGN 1; backward: dx of dy by the same with SIGN -1
-// shapes   x, y: float[R,C], C = heads * DH, y may be x   pos: int[R]   inv_freq: float[F], 2F <= DH
+// shapes   x, y: float[R,C], C = heads * DH, y may be x   pos: int[R]
+//          inv_freq: float[F], 2F <= DH
 // launch   ceil(R / PER) work-groups of WG, PER = max(EACH / C, 1) rows each
 // defines  WG, VW, EACH, COLV vectors of frequencies side by side (the rest of a work-group takes
 //          other heads), DH, F, SCALE, SIGN
@@ -27,10 +28,10 @@
 #endif
 #define PER max(EACH / C, 1)
 
-// r = a - k pi/2, |r| <= pi/4, is exact up to the last product: pi/2 is 12 bits, 12 bits and a rest,
-// k a multiple of 256 and at most 8 bits, so that with fma or without no product is rounded. Adding
-// 1.5 * 2^23 rounds to an integer whose last bits are the quadrant, 1.5 * 2^31 to a multiple of 256.
-// The polynomials were fitted here: 4e-9 and 1e-10 before rounding.
+// r = a - k pi/2, |r| <= pi/4, is exact up to the last product: pi/2 is 12 bits, 12 bits and a
+// rest, k a multiple of 256 and at most 8 bits, so that with fma or without no product is rounded.
+// Adding 1.5 * 2^23 rounds to an integer whose last bits are the quadrant, 1.5 * 2^31 to a multiple
+// of 256. The polynomials were fitted here: 4e-9 and 1e-10 before rounding.
 static inline void sin_cos(floatv a, floatv *s, floatv *c) {
     const floatv z = fma(a, SPLAT(0.636619747f), SPLAT(12582912.0f)), k = z - SPLAT(12582912.0f);
     const floatv k1 = (k + SPLAT(3221225472.0f)) - SPLAT(3221225472.0f), k0 = k - k1;
