@@ -132,6 +132,7 @@ below() {
     graph) echo core device gemm graph ;;
     ops) echo core device gemm graph ops ;;
     model) echo core device gemm graph ops format model ;;
+    api) echo core format tokenizer data device gemm graph ops model train api ;;
     *) echo core format tokenizer data device gemm graph ops model train cli ;;
     esac
 }
