@@ -5,7 +5,8 @@
 //   o[i] = sum_j drop(p[i,j]) v[j];  lse[i] = log sum_j exp(s[i,j])
 // shapes   q, o [rows, HEADS*DH]  lse [rows, HEADS]  ks, vs [sel, KVH*DH]  kr, vr [rest, KVH*DH]
 //          blk [blocks, 4]  qpos, qseq [rows]  spos [sel]  rpos [rest]  soff, roff [seq+1]
-//          kr, vr, rpos, roff are null where every row is selected
+//          kr, vr, rpos, roff are null where every row is selected; with CACHED kr, vr hold the
+//          rows roff[seq, 0] to roff[seq, 1] of each sequence and rpos is null
 // launch   global {blocks * WG, HEADS}, local {WG, 1}; rows of a block: at most WG * NQ * VW
 // defines  attention.clh
 // numbers  float, keys in order, SEL before REST: the bits of a row depend on its sequence alone,
@@ -36,11 +37,11 @@ ATT_INLINE void att_fwd(const int nq, const att_fwd_args a, TILE float *kt, TILE
     for (int u = 0; u < nq; u++) m[u] = SPLAT(-FLT_MAX), l[u] = SPLAT(0.0f);
 
     for (int st = 0; st <= (a.roff != 0); st++) {
-        global const int *off = (st ? a.roff : a.soff) + a.seq;
+        global const int *off = st ? a.roff + (CACHED + 1) * a.seq : a.soff + a.seq;
         const int first = off[0], total = off[1] - first;
         const size_t at = (size_t)first * KVH * DH + a.h / GROUP * DH;
         global const float *k = (st ? a.kr : a.ks) + at, *v = (st ? a.vr : a.vs) + at;
-        global const int *pos = (st ? a.rpos : a.spos) + first;
+        global const int *pos = st ? CACHED ? 0 : a.rpos + first : a.spos + first;
         for (int t = 0; t < total; t += KB) {
             const att_range r = att_keys(pos, t, total, qmin, qmax);
             if (r.end) break;
@@ -48,7 +49,7 @@ ATT_INLINE void att_fwd(const int nq, const att_fwd_args a, TILE float *kt, TILE
             TILE_BARRIER;
             att_stage(kt, k + (size_t)t * KVH * DH, KVH * DH, r.n);
             att_stage(vt, v + (size_t)t * KVH * DH, KVH * DH, r.n);
-            att_stage_pos(kp, pos + t, r.n);
+            att_stage_pos(kp, pos, t, r.n);
             TILE_BARRIER;
             const int up = (r.n + KG - 1) / KG * KG;
             for (int j = 0; j < up; j += KG) att_dots(nq, s + j * nq, q, kt + j * DH);

@@ -128,7 +128,7 @@ ATT_INLINE void att_bwd(const int nq, const att_bwd_args a, int h, int row0, int
             TILE_BARRIER;
             att_stage(kt, k + (size_t)t * KVH * DH, KVH * DH, r.n);
             att_stage(vt, v + (size_t)t * KVH * DH, KVH * DH, r.n);
-            att_stage_pos(kp, pos + t, r.n);
+            att_stage_pos(kp, pos, t, r.n);
             TILE_BARRIER;
             const int up = (r.n + KG - 1) / KG * KG;
             for (int j = 0; j < up; j += KG) att_dots(nq, s + j * nq, q, kt + j * DH);

@@ -104,7 +104,7 @@ attention_dkv(global float *restrict dk, global float *restrict dv, global const
             TILE_BARRIER;
             att_stage(tile.q, q + row * HEADS * DH + h * DH, HEADS * DH, n);
             att_stage(tile.g, g + row * HEADS * DH + h * DH, HEADS * DH, n);
-            att_stage_pos(tile.pos, spos + row, n);
+            att_stage_pos(tile.pos, spos, row, n);
             for (int j = ATT_LID; j < up; j += WG) {
                 const size_t i = (row + min(j, n - 1)) * HEADS + h;
                 tile.lse[j] = lse[i] == -INFINITY ? FLT_MAX : lse[i] * LOG2E;

@@ -2,18 +2,28 @@
 /* attention.c - softmax attention over both streams, and its gradients; kernels cl/attention*.cl.
  * On CPUs one kernel does dq, dk and dv by sequence and key head; on GPUs, and where there are too
  * few sequences and heads to go round, dq goes by blocks of queries and then dk, dv by blocks of
- * keys. */
+ * keys. Sequences of one new row each, behind a cache, have a kernel of their own. */
 #include "host/ops/ops.h"
 #include "host/core/philox.h"
 
 #include <math.h>
 
 /* Inputs; BLK, QPOS, QSEQ are the query stream's, QSEQ NONE without dropout, KR, VR, RPOS, ROFF
- * NONE without REST rows. */
+ * NONE without REST rows. With a cache KR, VR are it, RPOS NONE, ROFF pairs of first row and end.
+ */
 enum { Q, KS, VS, KR, VR, BLK, QPOS, QSEQ, SPOS, RPOS, SOFF, ROFF, INPUTS };
-enum { LSE = INPUTS, O, DO, INPUTS_BWD };                  /* of the gradient, beside those */
-enum { HEADS, KV_HEADS, DIM, CAUSAL, WINDOW, SITE, WANT }; /* attr.i; WANT: of the gradient */
-enum { SCALE, DROPOUT, SOFTCAP };                          /* attr.f */
+enum { LSE = INPUTS, O, DO, INPUTS_BWD }; /* of the gradient, beside those */
+enum {
+    HEADS,
+    KV_HEADS,
+    DIM,
+    CAUSAL,
+    WINDOW,
+    SITE,
+    WANT,
+    CACHED
+};                                /* attr.i; WANT: of the gradient */
+enum { SCALE, DROPOUT, SOFTCAP }; /* attr.f */
 enum {
     WANT_DQ = 1,
     WANT_DK = 2,
@@ -51,6 +61,7 @@ static void shape_kernels(launch_shape *s, const tti_exec *e, const tti_node *n,
                       wg, vw, nq, c->cpu ? 32 : group, group, cw, dim, i[HEADS], i[KV_HEADS],
                       (double)n->attr.f[SCALE], i[CAUSAL], i[WINDOW], i[SITE], (unsigned)drop,
                       65536.0 / (65536.0 - drop));
+    if (i[CACHED]) at += snprintf(s->defines + at, sizeof s->defines - (size_t)at, " -DCACHED=1");
     if (n->attr.f[SOFTCAP] > 0)
         at += snprintf(s->defines + at, sizeof s->defines - (size_t)at, " -DSOFTCAP=1 -DCAP=%.9ef",
                        (double)n->attr.f[SOFTCAP]);
@@ -72,7 +83,20 @@ static tt_status launch(tti_launch *k, const tti_exec *e, size_t groups, size_t 
     return tti_run(k, 2, (size_t[]){groups * wg, heads}, (size_t[]){wg, 1});
 }
 
+static tt_status run_step(tti_exec *e, const tti_node *n) {
+    static const int order[] = {Q, KS, VS, KR, VR, BLK, QPOS, ROFF, -1};
+    launch_shape s;
+    shape_kernels(&s, e, n, 0);
+    tti_launch k = tti_kernel(e->dev, "attention_step", "attention_step", s.defines);
+    tti_arg_mem(&k, tti_x_mem(e, n->out[0]));
+    args(&k, e, n, order);
+    return tti_run(&k, 2, (size_t[]){tti_x_rows(e, n->in[BLK]) * s.wg, s.heads},
+                   (size_t[]){s.wg, 1});
+}
+
 static tt_status enqueue(tti_exec *e, const tti_node *n) {
+    if (n->attr.i[CACHED] && e->max.n[TTI_ROWS_SEL] <= e->max.n[TTI_ROWS_SEQ])
+        return run_step(e, n);
     static const int order[] = {Q, KS, VS, KR, VR, BLK, QPOS, QSEQ, SPOS, RPOS, SOFF, ROFF, -1};
     launch_shape s;
     shape_kernels(&s, e, n, 0);
@@ -166,7 +190,13 @@ static tt_status shape(tti_graph *g, tti_node *n) {
     TT_TRY(check_value(g, "q", n->in[Q], rest ? TTI_ROWS_REST : TTI_ROWS_SEL, width));
     TT_TRY(check_value(g, "k of SEL rows", n->in[KS], TTI_ROWS_SEL, kv));
     TT_TRY(check_value(g, "v of SEL rows", n->in[VS], TTI_ROWS_SEL, kv));
-    if (n->in[KR] != TTI_NONE) {
+    if (i[CACHED]) {
+        const tti_shape *k = tti_val_shape(g, n->in[KR]), *v = tti_val_shape(g, n->in[VR]);
+        if (k->kind != TTI_ROWS_CONST || k->cols != kv || v->kind != k->kind || v->n != k->n ||
+            v->cols != kv)
+            return tti_fail(TT_E_SHAPE, "attention: caches are %s and %s, rows must be of %zu",
+                            tti_shape_str(k), tti_shape_str(v), kv);
+    } else if (n->in[KR] != TTI_NONE) {
         TT_TRY(check_value(g, "k of REST rows", n->in[KR], TTI_ROWS_REST, kv));
         TT_TRY(check_value(g, "v of REST rows", n->in[VR], TTI_ROWS_REST, kv));
     }
@@ -218,6 +248,8 @@ static const tti_op op_bwd = {
 static tt_status backward(tti_graph *g, const tti_node *n) {
     if (tti_val_shape(g, n->in[Q])->kind != TTI_ROWS_SEL)
         return tti_fail(TT_E_INTERNAL, "attention: a gradient arrived at REST rows");
+    if (n->attr.i[CACHED])
+        return tti_fail(TT_E_UNSUPPORTED, "attention: no gradient flows through a cache");
     tti_attr attr = n->attr;
     static const int of[] = {Q, KS, VS};
     for (int i = 0; i < 3; i++)
@@ -259,6 +291,8 @@ static tt_status check_opts(const tti_attention_opts *o, bool rest) {
         return tti_fail(TT_E_ARG, "attention: dropout site %d, must be 0 to 65535", o->site);
     if (o->query_rest && !rest)
         return tti_fail(TT_E_ARG, "attention: queries of REST rows without their keys");
+    if (o->cached && (!rest || !o->causal || o->query_rest || o->dropout > 0))
+        return tti_fail(TT_E_ARG, "attention: a cache is for causal SEL rows without dropout");
     return TT_OK;
 }
 
@@ -279,16 +313,17 @@ tti_val tti_attention(tti_graph *g, tti_val q, tti_val k_sel, tti_val v_sel, tti
     in[QSEQ] = TTI_NONE;
     if (o->dropout > 0) in[QSEQ] = tti_graph_input(g, far ? TTI_IN_SEQ_REST : TTI_IN_SEQ_SEL);
     in[SPOS] = tti_graph_input(g, TTI_IN_POS_SEL);
-    in[RPOS] = rest ? tti_graph_input(g, TTI_IN_POS_REST) : TTI_NONE;
+    in[RPOS] = rest && !o->cached ? tti_graph_input(g, TTI_IN_POS_REST) : TTI_NONE;
     in[SOFF] = tti_graph_input(g, TTI_IN_OFF_SEL);
-    in[ROFF] = rest ? tti_graph_input(g, TTI_IN_OFF_REST) : TTI_NONE;
+    in[ROFF] = rest ? tti_graph_input(g, o->cached ? TTI_IN_CACHE : TTI_IN_OFF_REST) : TTI_NONE;
     const tti_attr attr = {
         .i = {[HEADS] = o->heads,
               [KV_HEADS] = o->kv_heads,
               [DIM] = o->head_dim,
               [CAUSAL] = o->causal,
               [WINDOW] = o->window,
-              [SITE] = o->site},
+              [SITE] = o->site,
+              [CACHED] = o->cached},
         .f = {[SCALE] = o->scale, [DROPOUT] = o->dropout, [SOFTCAP] = o->softcap}};
     return tti_emit(g, &op, in, INPUTS, &attr);
 }

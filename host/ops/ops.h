@@ -35,12 +35,19 @@ typedef struct {
     int site;
     bool query_rest; /* q are REST rows, not SEL rows */
     float softcap;   /* 0 none; else a score x becomes softcap * tanh(x / softcap) */
+    /* k_rest and v_rest are caches, [cache rows, kv_heads*head_dim]: a sequence sees the rows of
+     * TTI_IN_CACHE, which are those of its positions 0, 1, .., before its SEL rows. No gradient. */
+    bool cached;
 } tti_attention_opts;
 /* o[q rows, heads*head_dim]; q [rows, heads*head_dim], keys and values [rows, kv_heads*head_dim] of
  * both streams; k_rest/v_rest TTI_NONE where every row is selected. Output 1 is lse [rows, heads].
  * The gradient reaches q, k_sel, v_sel only: REST keys and values are constants. */
 tti_val tti_attention(tti_graph *g, tti_val q, tti_val k_sel, tti_val v_sel, tti_val k_rest,
                       tti_val v_rest, const tti_attention_opts *o);
+
+/* Copies keys and values of SEL rows into the caches (accumulators), rows TTI_IN_CACHE_ROW; emit it
+ * behind the attention that reads them. */
+void tti_cache_append(tti_graph *g, tti_val k, tti_val v, tti_val kept_k, tti_val kept_v);
 
 typedef enum { TTI_POOL_FIRST, TTI_POOL_LAST, TTI_POOL_MEAN } tti_pool;
 /* [sel,C] -> [seq,C]: the first, the last, or the mean over each sequence's SEL rows. */
