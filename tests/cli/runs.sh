@@ -104,6 +104,11 @@ for sig in INT TERM; do
     fi
 done
 
+# --- the manual names every key ---
+for key in $("$tt" train --help | sed -n '/^Keys/,$p' | grep -oP '^  \K[a-z0-9_.]+'); do
+    grep -qF "\`$key\`" "$root/README.md" || fail "README" "does not name $key"
+done
+
 # --- training from nothing needs no weights ---
 cp -r model bare && rm bare/model.safetensors
 go output.dir=n1 model.path=bare model.random_weights=true
