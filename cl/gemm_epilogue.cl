@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// gemm_epilogue.cl - what a product needs beyond alpha and beta, after libraries that know only these.
+// gemm_epilogue.cl - what a product needs beyond alpha and beta, after libraries that know only
+// these.
 //   C[i,j] = act(scale * C[i,j] + bias[j] + residual[i,j]), where scale is 0 or 1 and 0 does not
 //   read C: the product of an empty k
 // shapes   C, residual: float[m,n] with ldc; bias: float[n]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // gemm_group.cl - matrix product for GPUs: a work-group of TX x TY work-items computes a block of
-// (TY * RY) x (TX * RX) elements, RY x RX of them in a work-item's registers, from slices of A and B,
-// DEPTH ks deep, in local memory.
+// (TY * RY) x (TX * RX) elements, RY x RX of them in a work-item's registers, from slices of A and
+// B, DEPTH ks deep, in local memory.
 //   C[m,n] = act(alpha * op(A) op(B) + bias + residual)  or  C += alpha * op(A) op(B)
 // shapes   as in gemm_tile.cl
 // launch   {ceil(n / (TX * RX)), ceil(m / (TY * RY))} work-groups of TX x TY

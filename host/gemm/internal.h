@@ -10,7 +10,7 @@
 typedef struct {
     const char *name;
     int variants;
-    bool partial; /* for some shapes only: cannot be the one forced */
+    bool partial;                             /* for some shapes only: cannot be the one forced */
     const char *(*variant_name)(int variant); /* static; "" where there is only one */
     /* Is the variant a sensible candidate for the shape's class on a device of these caps? */
     bool (*suits)(const tti_caps *c, int variant, const tti_gemm_shape *s);

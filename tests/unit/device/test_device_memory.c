@@ -49,7 +49,8 @@ Test(device, caps_fit_the_device_and_the_environment) {
     const tti_caps *c = tti_device_caps(d);
     const tti_device_info *i = tti_device_get_info(d);
     cr_expect(c->wg >= 1 && (c->wg & (c->wg - 1)) == 0 && (size_t)c->wg <= i->max_wg, "%d", c->wg);
-    cr_expect(!c->cpu || (c->wg == 1 && c->vw >= 8 && c->att_rows == 2 * c->vw), "%d %d", c->wg, c->vw);
+    cr_expect(!c->cpu || (c->wg == 1 && c->vw >= 8 && c->att_rows == 2 * c->vw), "%d %d", c->wg,
+              c->vw);
     cr_expect(c->align >= 64 && c->align % TT_MAX(i->base_align, 1) == 0, "%zu", c->align);
     cr_expect(strstr(tti_device_key(d), i->name) && strstr(tti_device_key(d), i->driver));
     size_t memory = c->memory;
