@@ -132,8 +132,11 @@ below() {
     graph) echo core device gemm graph ;;
     ops) echo core device gemm graph ops ;;
     model) echo core device gemm graph ops format model ;;
+    train) echo core format tokenizer data device gemm graph ops model train ;;
+    generate) echo core format tokenizer data device gemm graph ops model train generate ;;
+    eval) echo core format tokenizer data device gemm graph ops model train eval ;;
     api) echo core format tokenizer data device gemm graph ops model train api ;;
-    *) echo core format tokenizer data device gemm graph ops model train cli ;;
+    *) echo core format tokenizer data device gemm graph ops model train generate eval cli ;;
     esac
 }
 for f in $(files 'host/*.c' 'host/*.h'); do
