@@ -30,6 +30,26 @@ static bool module_of(const tti_model *m, size_t i, char out[192]) {
     return true;
 }
 
+/* What is adapted where nobody says: query and value, or a decoder's MLP. Layers are named by the
+ * last part of their module, where that is no other's. */
+static tt_status set_targets(tti_model *m) {
+    const tti_model_opts *o = &m->opts;
+    if (o->lora_ntargets > 0)
+        return tti_peft_set_targets(m->peft, o->lora_targets, (size_t)o->lora_ntargets);
+    const tti_family *f = m->family;
+    const tti_decoder *d = f->decoder;
+    const char *const part[] = {d ? d->gate : f->q, d ? d->gate_up : f->v, d ? d->up : NULL,
+                                d ? d->down : NULL};
+    const char *name[TT_COUNT(part)];
+    size_t n = 0;
+    for (size_t i = 0; i < TT_COUNT(part); i++) {
+        if (!part[i]) continue;
+        const char *dot = strrchr(part[i], '.');
+        name[n++] = dot && !(d && d->conv1d) ? dot + 1 : part[i];
+    }
+    return tti_peft_set_targets(m->peft, name, n);
+}
+
 static tt_status describe(tti_model *m) {
     const tti_model_opts *o = &m->opts;
     if (o->adapter)
@@ -37,13 +57,12 @@ static tt_status describe(tti_model *m) {
     else {
         if (o->lora_rank < 1)
             return tti_fail(TT_E_ARG, "lora rank %d: expected 1 or more", o->lora_rank);
-        if (o->lora_ntargets < 1)
-            return tti_fail(TT_E_ARG, "lora targets: expected at least one module name");
         TT_TRY(tti_peft_new(&m->peft));
         m->peft->r = o->lora_rank;
         m->peft->alpha = (double)o->lora_alpha;
         m->peft->dropout = (double)o->lora_dropout;
-        TT_TRY(tti_peft_set_targets(m->peft, o->lora_targets, (size_t)o->lora_ntargets));
+        m->peft->use_rslora = o->lora_rslora;
+        TT_TRY(set_targets(m));
         m->peft->task_type = tti_strdup(o->task == TTI_TASK_CAUSAL ? "CAUSAL_LM" : "SEQ_CLS");
         for (size_t i = 0; i < m->nparams; i++)
             m->peft->fan_in_fan_out = m->peft->fan_in_fan_out || m->params[i].transposed;
@@ -133,8 +152,7 @@ const tti_lora *tti_lora_of(const tti_model *m, int base) {
     return NULL;
 }
 
-/* In the adapter's file: its own matrices, and the modules that are saved whole. */
-static tt_status in_file(const tti_model *m, size_t i, bool *out) {
+tt_status tti_lora_in_file(const tti_model *m, size_t i, bool *out) {
     const char *name = m->params[i].name, *leaf = strrchr(name, '.');
     char module[192];
     *out = strstr(name, ".lora_") != NULL;
@@ -148,7 +166,7 @@ static tt_status load_from(tti_model *m, const tti_st *st) {
     for (size_t i = 0; i < m->nparams; i++) {
         bool stored;
         char name[256];
-        TT_TRY(in_file(m, i, &stored));
+        TT_TRY(tti_lora_in_file(m, i, &stored));
         if (!stored) continue;
         tti_model_file_name(m, &m->params[i], name);
         const tti_st_tensor *t = tti_st_find(st, name);
@@ -191,7 +209,7 @@ tt_status tti_lora_save(tti_model *m, const char *dir) {
     tt_status s = TT_OK;
     for (size_t i = 0; i < m->nparams && s == TT_OK; i++) {
         bool in;
-        s = in_file(m, i, &in);
+        s = tti_lora_in_file(m, i, &in);
         stored[i] = in;
     }
     if (s == TT_OK) s = tti_model_write_file(m, dir, "adapter_model.safetensors", stored);

@@ -118,9 +118,7 @@ done:
     return s;
 }
 
-/* The names a checkpoint may give a parameter: with and without the body's prefix, and LayerNorm's
- * weight and bias as the gamma and beta of old. */
-static const tti_st_tensor *find(const tti_model *m, const tti_st *st, const char *name) {
+const tti_st_tensor *tti_model_stored(const tti_model *m, const tti_st *st, const char *name) {
     const size_t prefix = strlen(m->family->prefix);
     const bool body = !strncmp(name, m->family->prefix, prefix);
     for (int bare = 0; bare <= (body ? 1 : 0); bare++) {
@@ -171,7 +169,7 @@ static void report(const tti_model *m, const tti_st *st, size_t used) {
 static tt_status load_one(tti_model *m, const tti_st *st, size_t i, size_t *used) {
     const tti_param *p = &m->params[i];
     if (p->computed || strstr(p->name, ".lora_")) return tti_model_fresh(m, i);
-    const tti_st_tensor *t = find(m, st, p->name);
+    const tti_st_tensor *t = tti_model_stored(m, st, p->name);
     const bool new_size = t && is_classifier(m, p->name) && !shape_fits(p, t);
     if (new_size && m->opts.frozen)
         return tti_fail(TT_E_SHAPE, "%s: %s is for another number of labels than %d", t->file,
