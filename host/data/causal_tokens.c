@@ -17,9 +17,10 @@ tti_marks tti_causal_marks(const tti_tokenizer *tokenizer) {
                        .eos = tti_tokenizer_piece(tokenizer, ids.eos, &n)};
 }
 
-/* A token without bytes of its own (a lone word mark) stands at its place. */
+/* A token without bytes of its own, a lone word mark whose blank the tokenizer took out of its
+ * span, stands behind that blank: at the beginning of an answer it is the prompt's. */
 static bool within(tti_span s, tti_answer_span a) {
-    return s.from == s.to ? s.from >= a.from && s.from < a.to : s.from < a.to && s.to > a.from;
+    return s.from == s.to ? s.from > a.from && s.from < a.to : s.from < a.to && s.to > a.from;
 }
 
 tt_status tti_causal_encode(tti_causal_tokens *out, const tti_tokenizer *tokenizer,

@@ -80,7 +80,10 @@ static tt_status add_end(tti_template *t) {
     tti_str_add(&s, text, (size_t)(behind - text));
     tti_str_puts(&s, "{eos}");
     tti_str_puts(&s, behind);
-    if (s.status != TT_OK) return s.status;
+    if (s.status != TT_OK) {
+        tti_str_free(&s);
+        return s.status;
+    }
     tti_free(text);
     t->text[TTI_TEXT_assistant] = s.p;
     return TT_OK;

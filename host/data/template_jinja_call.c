@@ -220,7 +220,7 @@ tti_jv tti_jinja_test(tti_jrun *r, const char *name, tti_jv v, const tti_jargs *
                    {"integer", 1u << V_INT},
                    {"float", 0},
                    {"boolean", 1u << V_BOOL},
-                   {"callable", 1u << V_MACRO}};
+                   {"callable", 1u << V_MACRO | 1u << V_FUNCTION}};
     for (size_t i = 0; i < TT_COUNT(of_kind); i++)
         if (!strcmp(name, of_kind[i].name)) return tti_jv_bool(of_kind[i].kinds >> v.kind & 1);
     const tti_jv other = tti_jinja_argument(args, 0, NULL);

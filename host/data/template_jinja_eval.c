@@ -9,7 +9,7 @@ static tti_jv lookup(const tti_jrun *r, const char *name) {
         const tti_jv *v = tti_jv_find(&s->vars, name, strlen(name));
         if (v) return *v;
     }
-    return undefined;
+    return tti_jinja_has_function(name) ? (tti_jv){.kind = V_FUNCTION, .s = name} : undefined;
 }
 
 static tti_jv attribute(tti_jrun *r, tti_jv of, const char *name) {
@@ -104,8 +104,7 @@ static tti_jv call(tti_jrun *r, const tti_jnode *n) {
         arguments(r, n->b, &args);
         if (r->status != TT_OK) return undefined;
         if (f.kind == V_MACRO) return tti_jrun_macro(r, f.macro, &args);
-        if (f.kind == V_UNDEFINED && tti_jinja_has_function(n->a->s))
-            return tti_jinja_function(r, n->a->s, &args);
+        if (f.kind == V_FUNCTION) return tti_jinja_function(r, f.s, &args);
         return tti_jrun_fail(r, TT_E_UNSUPPORTED, "the function %.40s is not known", n->a->s);
     }
     if (n->a->kind != NODE_ATTR) return tti_jrun_fail(r, TT_E_UNSUPPORTED, "such a call");

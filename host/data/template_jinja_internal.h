@@ -105,7 +105,17 @@ void tti_jinja_close(tti_jsource *j, char tag); /* steps over the end of a tag *
 tti_jnode *tti_jinja_body(tti_jsource *j);      /* the whole source */
 
 /* Values. */
-typedef enum { V_UNDEFINED, V_NONE, V_BOOL, V_INT, V_STRING, V_LIST, V_MAP, V_MACRO } tti_jkind;
+typedef enum {
+    V_UNDEFINED,
+    V_NONE,
+    V_BOOL,
+    V_INT,
+    V_STRING,
+    V_LIST,
+    V_MAP,
+    V_MACRO,
+    V_FUNCTION
+} tti_jkind;
 typedef struct {
     tti_jkind kind;
     int64_t i;

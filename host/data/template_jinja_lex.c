@@ -61,8 +61,9 @@ static void string_token(tti_jsource *j) {
         const char *k = *p == '\\' && p[1] ? strchr(names, p[1]) : NULL;
         if (*p == '\\' && p[1] && strchr("uxUN0", p[1]))
             tti_jinja_fail(j, TT_E_UNSUPPORTED, "the escape \\%c is not supported", p[1]);
-        *to++ = k ? meant[k - names] : *p;
-        p += k != NULL;
+        const bool joined = *p == '\\' && p[1] == '\n'; /* a line that goes on */
+        if (!joined) *to++ = k ? meant[k - names] : *p;
+        p += k != NULL || joined;
     }
     if (to) *to = 0;
     j->token.n = to ? (size_t)(to - j->token.s) : 0;

@@ -103,7 +103,8 @@ bool tti_jv_true(tti_jv v) {
     case V_STRING: return v.n > 0;
     case V_LIST: return v.list->n > 0;
     case V_MAP: return v.map->space || v.map->first != NULL;
-    case V_MACRO: return true;
+    case V_MACRO:
+    case V_FUNCTION: return true;
     default: return false;
     }
 }

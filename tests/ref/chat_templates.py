@@ -154,7 +154,10 @@ OTHERS = {
     {%- if enable_thinking is defined and enable_thinking is false %}{{- '<think>' }}{%- endif %}
 {%- endif %}""",
     "dated": """{{- bos_token }}
-{%- if not date_string is defined %}{%- set date_string = "26 Jul 2024" %}{%- endif %}
+{%- if not date_string is defined %}
+    {%- if strftime_now is defined %}{%- set date_string = strftime_now("%%d Jul 2024") %}
+    {%- else %}{%- set date_string = "26 Jul 2024" %}{%- endif %}
+{%- endif %}
 {%- if not tools is defined %}{%- set tools = none %}{%- endif %}
 {%- if messages[0]['role'] == 'system' %}
     {%- set system_message = messages[0]['content']|trim %}{%- set messages = messages[1:] %}
@@ -191,6 +194,19 @@ OTHERS = {
     {%- else %}{{- raise_exception("only user and assistant") }}{%- endif %}
 {%- endfor %}
 """,
+    "line-goes-on": """{%- set first = "Be \\"kind\\",\\
+ and \\
+brief." %}
+{%- set kept = [] %}
+{%- for m in messages %}{%- if m.role not in ["tool"] and not m.get("calls") %}
+    {%- set kept = kept + [m] %}{%- endif %}{%- endfor %}
+{%- for m in kept %}{{ raise_exception('a loop keeps what it sets') }}{%- endfor %}
+{{- bos_token ~ first ~ '\\n' }}
+{%- for m in messages %}
+    {{- loop.index ~ (' of %s' if false else ' of ') ~ loop.length }} {{ m.role | upper }}: {{ m.content }}
+    {%- if m.role == 'assistant' %}{{ eos_token }}{% endif %}{{ '\\n' -}}
+{%- endfor %}
+{%- if add_generation_prompt %}{{ 'ASSISTANT:'[:9] ~ ':' }}{% endif %}""",
     "no-system": """{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}{% for m in messages %}{% if (m['role'] == 'assistant') %}{% set role = 'model' %}{% else %}{% set role = m['role'] %}{% endif %}{{ '<start_of_turn>' + role + '\\n' + m['content'] | trim + '<end_of_turn>\\n' }}{% endfor %}{% if add_generation_prompt %}{{'<start_of_turn>model\\n'}}{% endif %}""",
     "macro": """{% macro turn(role, text, end='<|end|>') -%}
 <|{{ role }}|>
