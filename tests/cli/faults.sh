@@ -51,15 +51,14 @@ sweep "host memory in tokenize" TT_FAIL_ALLOC 5 "$tt" tokenize --model model 'a 
 sweep "host memory in devices" TT_FAIL_ALLOC 5 "$tt" devices
 sweep "device memory in train" TT_FAIL_DEVICE_ALLOC 2 "$tt" train run.yaml train.steps=2
 
-# Files that may not grow past some size stand for a full disk. A whole run first: the OpenCL
-# implementation keeps files of its own when it sees a kernel for the first time.
-"$tt" train run.yaml train.steps=4 output.dir=whole >log 2>&1 || fail "a whole run" "$(tail -n 1 log)"
-# Compiled kernels are files too, so they are made before.
-"$tt" train run.yaml train.steps=4 output.dir=warm >log 2>&1
+# Files that may not grow past some size stand for a full disk. A whole run first: compiled kernels
+# are files too, the OpenCL implementation's own among them.
+go() { "$tt" train run.yaml train.steps=4 --gemm tile "$@"; }
+go output.dir=whole >log 2>&1 || fail "a whole run" "$(tail -n 1 log)"
 full() { (trap '' XFSZ && ulimit -f "$1" && shift && "$@"); }
 for blocks in 1 8 60 200; do
     rm -rf out
-    TT_LOG=quiet full $blocks "$tt" train run.yaml train.steps=4 >log 2>.err
+    TT_LOG=quiet full $blocks go >log 2>.err
     code=$?
     left=$(find out -name '*.part*' -o -name '*.tmp*' 2>/dev/null)
     if [ $code = 1 ] && [ "$(grep -c '^tokentune: ' .err)" = 1 ] && [ ! -e out/final ] && [ -z "$left" ]; then
@@ -69,7 +68,7 @@ for blocks in 1 8 60 200; do
     fi
 done
 # A run that met a full disk goes on when there is room again.
-"$tt" train run.yaml train.steps=4 --resume >log 2>&1
+go --resume >log 2>&1
 check "going on after a full disk" cmp whole/final/model.safetensors out/final/model.safetensors
 
 # Two processes that fill one cache at once.
