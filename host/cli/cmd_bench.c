@@ -5,6 +5,7 @@
 #include "host/cli/shape_args.h"
 #include "host/core/philox.h"
 #include "host/train/batch.h"
+#include "host/train/select.h"
 
 int cmd_bench(int argc, char **argv);
 

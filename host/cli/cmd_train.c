@@ -27,7 +27,7 @@ static void catch_signals(void) {
 typedef struct {
     bool terminal, open; /* a progress line stands there, without its newline */
     double shown;        /* when */
-    const char *key;     /* of the metric below: accuracy or pearson */
+    const char *key;     /* of the metric below: accuracy, pearson or loss */
     struct {
         bool known;
         double value;
@@ -51,7 +51,10 @@ static void show_plan(const tti_event *e) {
     tti_str_printf(&s, "%zu samples, %" PRIu64 " steps of %.3g epochs, %zu numbers train; on %s\n",
                    e->samples, e->total, (double)e->total / (double)e->per_epoch, e->trained,
                    e->device);
-    if (e->cut > 0) tti_str_printf(&s, "%zu samples are longer than fits and cut\n", e->cut);
+    if (e->data)
+        tti_str_printf(&s, "%s\n", e->data);
+    else if (e->cut > 0)
+        tti_str_printf(&s, "%zu samples are longer than fits and cut\n", e->cut);
     tti_str_puts(&s, "device memory, bytes:\n");
     table_row(&s, "weights", b->weights);
     table_row(&s, "gradients", b->gradients);
@@ -61,7 +64,8 @@ static void show_plan(const tti_event *e) {
     table_row(&s, "inputs", b->inputs);
     table_row(&s, "workspace", b->workspace);
     if (e->eval_bytes > 0) table_row(&s, "evaluation", e->eval_bytes);
-    table_row(&s, "total", b->total + e->eval_bytes);
+    if (e->scout_bytes > 0) table_row(&s, "first pass", e->scout_bytes);
+    table_row(&s, "total", b->total + e->eval_bytes + e->scout_bytes);
     if (s.status == TT_OK) fputs(s.p, stderr);
     tti_str_free(&s);
 }
@@ -97,17 +101,19 @@ static void show_step(progress *p, const tti_event *e) {
 static void show_scores(progress *p, const tti_event *e) {
     const tti_scores *s = e->scores;
     bool test = e->kind == TTI_EVENT_TEST;
-    double value = s->regression ? s->r.pearson : s->c.accuracy;
+    double value = s->causal ? s->loss : s->regression ? s->r.pearson : s->c.accuracy;
     line_end(p);
     fprintf(stderr, "%s at step %" PRIu64 ", %zu samples: loss %.4f  ",
             test ? "test" : "evaluation", e->step, s->n, s->loss);
-    if (s->regression)
+    if (s->causal)
+        fprintf(stderr, "perplexity %.4g  (%zu tokens)", s->perplexity, s->tokens);
+    else if (s->regression)
         fprintf(stderr, "pearson %.4f  spearman %.4f", s->r.pearson, s->r.spearman);
     else
         fprintf(stderr, "accuracy %.4f  macro-F1 %.4f  MCC %.4f", s->c.accuracy, s->c.macro_f1,
                 s->c.mcc);
     fputs(!test && e->best ? "  (best so far)\n" : "\n", stderr);
-    p->key = s->regression ? "pearson" : "accuracy";
+    p->key = s->causal ? "loss" : s->regression ? "pearson" : "accuracy";
     int after = e->step > 0;
     if (test)
         p->test[after].value = value, p->test[after].known = true;
@@ -144,8 +150,8 @@ static tt_status print_plan(const tti_event *e) {
                    b->weights, b->gradients, b->optimizer, b->kept);
     tti_str_printf(&s, "\"transient\": %zu, \"inputs\": %zu, \"workspace\": %zu, ", b->transient,
                    b->inputs, b->workspace);
-    tti_str_printf(&s, "\"evaluation\": %zu, \"total\": %zu}", e->eval_bytes,
-                   b->total + e->eval_bytes);
+    tti_str_printf(&s, "\"evaluation\": %zu, \"first_pass\": %zu, \"total\": %zu}", e->eval_bytes,
+                   e->scout_bytes, b->total + e->eval_bytes + e->scout_bytes);
     if (s.status == TT_OK) puts(s.p);
     tt_status status = s.status;
     tti_str_free(&s);

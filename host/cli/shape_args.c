@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "host/train/batch.h"
+#include "host/train/select.h"
 
 enum {
     MODEL = 256,

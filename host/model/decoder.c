@@ -145,8 +145,11 @@ static void causal_head(tti_builder *b, tti_val x, const tti_forward_opts *o,
     const tti_sizes *s = &b->m->sizes;
     if (o->loss) {
         out->loss = tti_graph_accumulator(b->g, "loss", tti_shape_const(1, 1));
+        tti_graph_no_grad(b->g, !o->gradient);
         out->row_loss = tti_next_token_loss(b->g, tti_gather_labelled(b->g, x), output_weight(b),
                                             out->loss, s->logit_cap, LOSS_CHUNK);
+        tti_graph_no_grad(b->g, false);
+        if (!o->gradient) tti_graph_keep(b->g, out->row_loss);
     }
     if (o->logits == TTI_LOGITS_NONE) return;
     tti_graph_no_grad(b->g, true);

@@ -83,3 +83,13 @@ const tti_family *tti_family_find(const char *model_type) {
     tti_fail(TT_E_UNSUPPORTED, "model_type \"%s\" is not known; known are: %s", model_type, known);
     return NULL;
 }
+
+tt_status tti_model_is_decoder(bool *out, const char *dir) {
+    tti_hf_config *c;
+    TT_TRY(tti_hf_config_read(&c, dir));
+    const tti_family *f = tti_family_find(c->model_type);
+    if (f) *out = f->decoder != NULL;
+    const tt_status s = f ? TT_OK : tti_fail_in(TT_E_UNSUPPORTED, "%s", c->path);
+    tti_hf_config_free(c);
+    return s;
+}

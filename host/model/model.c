@@ -132,6 +132,22 @@ done:
     return s;
 }
 
+/* How to generate, where the model came with it. */
+static tt_status copy_generation_config(tti_model *m, const char *dir) {
+    char *from = tti_path_join(m->dir, "generation_config.json");
+    char *to = tti_path_join(dir, "generation_config.json");
+    tti_map map = {0};
+    tt_status s = from && to ? TT_OK : TT_E_NOMEM;
+    if (s == TT_OK && m->opts.task == TTI_TASK_CAUSAL && tti_file_exists(from)) {
+        s = tti_map_open(&map, from);
+        if (s == TT_OK) s = tti_file_write(to, map.data, map.size);
+        if (map.data) tti_map_close(&map);
+    }
+    tti_free(from);
+    tti_free(to);
+    return s;
+}
+
 tt_status tti_model_save(tti_model *m, const char *dir, const char *const *labels, int n) {
     if (m->opts.method == TTI_METHOD_LORA) return tti_lora_save(m, dir);
     uint8_t *all = tti_malloc(m->nparams);
@@ -140,5 +156,6 @@ tt_status tti_model_save(tti_model *m, const char *dir, const char *const *label
     tt_status s = tti_model_write_file(m, dir, "model.safetensors", all);
     tti_free(all);
     TT_TRY(s);
+    TT_TRY(copy_generation_config(m, dir));
     return write_config(m, dir, labels, n);
 }

@@ -21,7 +21,8 @@ typedef struct {
     int lora_rank;
     float lora_alpha, lora_dropout;
     const char *const *lora_targets; /* module names as PEFT matches them; borrowed */
-    int lora_ntargets;
+    int lora_ntargets; /* 0: the family's: query and value, or a decoder's MLP */
+    bool lora_rslora;  /* adapters are scaled by alpha / sqrt(rank) */
     const char *adapter; /* PEFT folder to continue, or NULL */
     float hidden_dropout, attention_dropout, classifier_dropout; /* < 0: as config.json says */
     bool random_weights; /* no checkpoint is read: weights are drawn as transformers initialises */
@@ -58,6 +59,9 @@ typedef struct {
 
 typedef struct tti_model tti_model;
 
+/* Whether the folder's config.json describes a decoder. */
+tt_status tti_model_is_decoder(bool *out, const char *dir);
+
 /* Reads config.json and, unless random_weights, the checkpoint in dir; d NULL: shapes only, for
  * planning. Errors name the file, the tensor, the shapes; weights that are no finite numbers are
  * TT_E_NUMERIC. Notes (fresh head, ignored tensors) go to tti_info. Borrows d. Gives *out. */
@@ -92,7 +96,8 @@ size_t tti_model_weight_bytes(const tti_model *m);
 size_t tti_model_gradient_bytes(const tti_model *m, size_t step_uniq);
 
 typedef struct {
-    bool training; /* dropout and loss */
+    bool training; /* dropout */
+    bool gradient; /* a backward pass follows */
     bool rest;     /* some rows carry no gradient: build the stream REST */
     bool loss;     /* labels are fed */
     enum { TTI_LOGITS_NONE, TTI_LOGITS_ALL, TTI_LOGITS_LAST } logits; /* causal: of which rows */

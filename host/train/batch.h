@@ -50,12 +50,4 @@ tti_rows tti_batch_rows(const tti_model_info *info, int att_rows, const size_t *
 /* Raises each count of *most to that of r. */
 void tti_rows_raise(tti_rows *most, const tti_rows *r);
 
-/* How many of n positions are selected: keep in (0,1] is a ratio (round half to even as Python's
- * round, at least 1), above 1 a count; at most n. */
-size_t tti_select_count(double keep, size_t n);
-/* Draws the selection of one sequence: position 0 always (first), the others uniformly without
- * replacement, ascending in out[count]. Counter-based: (seed, step, sequence) decide alone. */
-void tti_select_draw(int32_t *out, size_t count, size_t n, uint32_t seed, uint32_t step,
-                     uint32_t sequence);
-
 #endif

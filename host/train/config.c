@@ -3,6 +3,7 @@
 #include <string.h>
 #include "host/core/file.h"
 #include "host/train/config_internal.h"
+#include "host/train/select.h"
 
 enum { LARGEST_FILE = 1 << 20 };
 
@@ -107,6 +108,33 @@ static bool is_set(const tti_config *c, const tti_key *k) {
     return true;
 }
 
+/* What only decoders that predict tokens have, and what they have not. */
+static tt_status check_task(const tti_config *c, const char *where) {
+    const bool causal = c->task == TTI_CONFIG_CAUSAL;
+    if (causal && (c->data.format == TTI_FORMAT_TSV || c->data.format == TTI_FORMAT_CSV))
+        return tti_fail(TT_E_FORMAT,
+                        "%s: data.format: expected auto, alpaca, prompt_completion, messages or "
+                        "text for task causal",
+                        where);
+    if (!causal && c->data.format >= TTI_FORMAT_ALPACA)
+        return tti_fail(TT_E_FORMAT,
+                        "%s: data.format: expected auto, jsonl, tsv or csv unless task is "
+                        "causal",
+                        where);
+    if (!causal && c->select.policy >= TTI_SELECT_STRATIFIED)
+        return tti_fail(TT_E_FORMAT,
+                        "%s: select.policy: expected random or prefix unless task is "
+                        "causal",
+                        where);
+    if (c->task != TTI_CONFIG_CLASSIFY && c->data.shots > 0)
+        return tti_fail(TT_E_FORMAT, "%s: data.shots: expected 0, for task %s has no classes",
+                        where, causal ? "causal" : "regress");
+    if (c->method.adapter && c->method.name != TTI_CONFIG_LORA)
+        return tti_fail(TT_E_FORMAT, "%s: method.adapter: expected method.name lora with it",
+                        where);
+    return TT_OK;
+}
+
 static tt_status check(const tti_config *c, const char *where) {
     for (size_t i = 0; i < tti_keys_n; i++)
         if ((tti_keys[i].flags & TTI_KEY_REQUIRED) && !is_set(c, &tti_keys[i]))
@@ -118,12 +146,9 @@ static tt_status check(const tti_config *c, const char *where) {
                         "%s: data.eval: expected only one of data.eval, data.eval_fraction and "
                         "data.eval_count",
                         where);
-    if (c->task == TTI_CONFIG_REGRESS && c->data.shots > 0)
-        return tti_fail(TT_E_FORMAT, "%s: data.shots: expected 0, for regression has no classes",
-                        where);
     if (c->data.labels.n == 1)
         return tti_fail(TT_E_FORMAT, "%s: data.labels: expected two labels or more", where);
-    return TT_OK;
+    return check_task(c, where);
 }
 
 tt_status tti_config_load(tti_config *out, const char *path, const char *const *overrides,

@@ -22,9 +22,19 @@ typedef struct {
 } tti_texts;
 
 enum { TTI_POOLING_CLS, TTI_POOLING_MEAN };
-enum { TTI_CONFIG_CLASSIFY, TTI_CONFIG_REGRESS };
+enum { TTI_CONFIG_CLASSIFY, TTI_CONFIG_REGRESS, TTI_CONFIG_CAUSAL };
 enum { TTI_CONFIG_FULL, TTI_CONFIG_LORA };
-enum { TTI_FORMAT_AUTO, TTI_FORMAT_JSONL, TTI_FORMAT_TSV, TTI_FORMAT_CSV };
+enum {
+    TTI_FORMAT_AUTO,
+    TTI_FORMAT_JSONL,
+    TTI_FORMAT_TSV,
+    TTI_FORMAT_CSV,
+    TTI_FORMAT_ALPACA, /* this one and those below: causal */
+    TTI_FORMAT_PROMPT,
+    TTI_FORMAT_MESSAGES,
+    TTI_FORMAT_TEXT
+};
+enum { TTI_LOSS_ANSWERS, TTI_LOSS_ALL };
 enum { TTI_HEADER_AUTO, TTI_HEADER_YES, TTI_HEADER_NO };
 
 /* Numbers that were not given and have no default are -1, choices -1, texts NULL. */
@@ -40,19 +50,24 @@ typedef struct {
         int format, header; /* TTI_FORMAT_*, TTI_HEADER_* */
         char *text, *text2, *label;
         tti_texts labels;
+        char *template; /* causal, like the two below */
+        int loss_on;    /* TTI_LOSS_* */
+        bool skip;
         int64_t shots, eval_count, max_len, seed;
         double eval_fraction;
     } data;
-    int task; /* TTI_CONFIG_CLASSIFY, TTI_CONFIG_REGRESS */
+    int task; /* TTI_CONFIG_CLASSIFY and so on */
     struct {
         int name; /* TTI_CONFIG_FULL, TTI_CONFIG_LORA */
         int64_t rank;
         double alpha, dropout;
+        bool rslora;
         tti_texts targets;
+        char *adapter;
     } method;
     struct {
-        double keep;
-        int policy; /* 0: random */
+        double keep, keep_prompt, keep_answer, temperature;
+        int policy; /* tti_select_policy, see select.h */
     } select;
     struct {
         int64_t steps, batch, accumulate, seed, log_every, eval_every, save_every, keep_last;

@@ -6,11 +6,13 @@
 #include "host/train/near.h"
 
 static const char *const pooling[] = {"cls", "mean", NULL};
-static const char *const tasks[] = {"classify", "regress", NULL};
+static const char *const tasks[] = {"classify", "regress", "causal", NULL};
 static const char *const methods[] = {"full", "lora", NULL};
-static const char *const formats[] = {"auto", "jsonl", "tsv", "csv", NULL};
+static const char *const formats[] = {
+    "auto", "jsonl", "tsv", "csv", "alpaca", "prompt_completion", "messages", "text", NULL};
 static const char *const headers[] = {"auto", "yes", "no", NULL};
-static const char *const policies[] = {"random", NULL};
+static const char *const losses[] = {"answers", "all", NULL};
+static const char *const policies[] = {"random", "prefix", "stratified", "loss", NULL};
 static const char *const schedules[] = {"linear", "cosine", "constant", NULL};
 static const char *const metrics[] = {"auto", "loss",    "accuracy", "f1",
                                       "mcc",  "pearson", "spearman", NULL};
@@ -45,7 +47,7 @@ const tti_key tti_keys[] = {
 {"data.test", TTI_KEY_LIST, 0, AT(data.test), 0, 0, NULL, NULL,
  "file or files evaluated before the first step and when training has ended"},
 {"data.format", TTI_KEY_CHOICE, 0, AT(data.format), 0, 0, formats, "auto",
- "of all data files; auto goes by the file name"},
+ "of all data files; auto goes by the file name, for causal by the first record"},
 {"data.header", TTI_KEY_CHOICE, 0, AT(data.header), 0, 0, headers, "auto",
  "whether TSV and CSV begin with column names; auto: unless all columns are given by number"},
 {"data.text", TTI_KEY_TEXT, RES, AT(data.text), 0, 0, NULL, "text",
@@ -56,6 +58,15 @@ const tti_key tti_keys[] = {
  "column of the label or target, by name or number"},
 {"data.labels", TTI_KEY_LIST, RES, AT(data.labels), 0, 0, NULL, NULL,
  "the labels in the order of their classes (unset: those of the training data, sorted)"},
+{"data.template", TTI_KEY_TEXT, RES, AT(data.template), 0, 0, NULL, NULL,
+ "causal: alpaca, llama2, llama3, chatml, mistral, gemma, zephyr, none, model (its own), a YAML "
+ "file or a text with {assistant} in it (unset: alpaca for alpaca, none for prompt_completion, "
+ "model for messages)"},
+{"data.loss_on", TTI_KEY_CHOICE, RES, AT(data.loss_on), 0, 0, losses, "answers",
+ "causal: whether prompts are learned as well as answers; all of a plain text is"},
+{"data.skip", TTI_KEY_BOOL, RES, AT(data.skip), 0, 0, NULL, "false",
+ "causal: samples with an empty answer, or without room for any of it, are passed over and "
+ "counted instead of refused"},
 {"data.shots", TTI_KEY_INT, RES, AT(data.shots), 0, BIG, NULL, "0",
  "training samples drawn for each class; 0 takes all"},
 {"data.eval_fraction", TTI_KEY_NUM, RES | TTI_KEY_BELOW, AT(data.eval_fraction), 0, 1, NULL, "0",
@@ -63,27 +74,42 @@ const tti_key tti_keys[] = {
 {"data.eval_count", TTI_KEY_INT, RES, AT(data.eval_count), 0, BIG, NULL, "0",
  "number of samples held back for evaluation"},
 {"data.max_len", TTI_KEY_INT, RES, AT(data.max_len), 0, 1e6, NULL, "0",
- "longer token sequences are cut, the longer text of a pair first; 0: what the model takes"},
+ "longer token sequences are cut, the longer text of a pair first; 0: what the model takes, for "
+ "causal at most 2048; plain texts are cut into pieces of it"},
 {"data.seed", TTI_KEY_INT, RES, AT(data.seed), 0, UINT32_MAX, NULL, "1",
  "of the samples drawn by shots, eval_fraction and eval_count"},
 
 {"task", TTI_KEY_CHOICE, RES, AT(task), 0, 0, tasks, "classify",
- "classify: one of several labels (cross-entropy); regress: a number (squared error)"},
+ "classify: one of several labels (cross-entropy); regress: a number (squared error); causal: the "
+ "next token (cross-entropy), for decoders"},
 
 {"method.name", TTI_KEY_CHOICE, RES, AT(method.name), 0, 0, methods, "full",
- "full trains all weights, lora low-rank adapters and the head"},
+ "full trains all weights, lora low-rank adapters and the head of a classifier"},
 {"method.rank", TTI_KEY_INT, RES, AT(method.rank), 1, 4096, NULL, "8", "of the adapters"},
 {"method.alpha", TTI_KEY_NUM, RES | TTI_KEY_ABOVE, AT(method.alpha), 0, 1e6, NULL, "16",
  "adapters are scaled by alpha / rank"},
+{"method.rslora", TTI_KEY_BOOL, RES, AT(method.rslora), 0, 0, NULL, "false",
+ "adapters are scaled by alpha / sqrt(rank) instead"},
 {"method.dropout", TTI_KEY_NUM, RES | TTI_KEY_BELOW, AT(method.dropout), 0, 1, NULL, "0",
  "on the adapters' inputs"},
-{"method.targets", TTI_KEY_LIST, RES, AT(method.targets), 0, 0, NULL, "query,value",
- "linear layers that get adapters, by module name (DistilBERT: q_lin, v_lin)"},
+{"method.targets", TTI_KEY_LIST, RES, AT(method.targets), 0, 0, NULL, NULL,
+ "linear layers that get adapters, by module name, or all-linear (unset: an encoder's query and "
+ "value, a decoder's MLP)"},
+{"method.adapter", TTI_KEY_TEXT, RES, AT(method.adapter), 0, 0, NULL, NULL,
+ "adapter folder to go on from; its rank, scale and layers then hold"},
 
 {"select.keep", TTI_KEY_NUM, RES | TTI_KEY_ABOVE, AT(select.keep), 0, 1e6, NULL, "0.3",
  "positions that carry gradient: up to 1 a share (1 is ordinary training), above a count"},
 {"select.policy", TTI_KEY_CHOICE, RES, AT(select.policy), 0, 0, policies, "random",
- "position 0 always, the others uniformly, drawn again at every step"},
+ "position 0 always, of decoders also the last; the others, at every step anew: random, uniformly; "
+ "prefix, the first ones; for causal also stratified, shares for prompt and answer and always what "
+ "ends an answer; loss, by the loss of a first pass"},
+{"select.keep_prompt", TTI_KEY_NUM, RES, AT(select.keep_prompt), 0, 1e6, NULL, "0",
+ "stratified: share or number of the prompt's positions; 0: as select.keep"},
+{"select.keep_answer", TTI_KEY_NUM, RES, AT(select.keep_answer), 0, 1e6, NULL, "0",
+ "stratified: share or number of the answer's positions; 0: as select.keep"},
+{"select.temperature", TTI_KEY_NUM, RES | TTI_KEY_ABOVE, AT(select.temperature), 0, 1e6, NULL, "1",
+ "loss: positions are drawn by exp(loss / temperature)"},
 
 {"train.steps", TTI_KEY_INT, RES, AT(train.steps), 0, BIG, NULL, "0",
  "optimizer steps; 0: as many as train.epochs make"},
@@ -120,7 +146,7 @@ const tti_key tti_keys[] = {
 {"train.keep_last", TTI_KEY_INT, 0, AT(train.keep_last), 1, BIG, NULL, "2",
  "checkpoints that are kept; the best one is kept besides"},
 {"train.best", TTI_KEY_CHOICE, RES, AT(train.best), 0, 0, metrics, "auto",
- "metric of the best checkpoint; auto: accuracy, or pearson for regress"},
+ "metric of the best checkpoint; auto: accuracy, pearson for regress, loss for causal"},
 
 {"output.dir", TTI_KEY_TEXT, REQ, AT(output.dir), 0, 0, NULL, NULL,
  "folder of checkpoints, metrics.jsonl and final/, the trained model or adapter"},

@@ -7,7 +7,7 @@
 #include <string.h>
 #include "host/train/config_internal.h"
 
-enum { MOST_KEYS = 64 };
+enum { MOST_KEYS = 80 };
 
 /* What libcyaml fills: a pointer for each key that is there, and lengths of lists. Every section
  * has its own copy, of which only the entries of its keys are used. */

@@ -11,6 +11,7 @@ struct tti_evaluator {
     tti_model_info info;
     int att_rows;
     size_t batch, tokens; /* of one run of the graph, at most */
+    float *row;           /* causal: [tokens] */
     tti_batch *b;
 };
 
@@ -35,7 +36,9 @@ tt_status tti_evaluator_new(tti_evaluator **out, tti_device *d, tti_gemm *gemm, 
     e->tokens = token_limit(longest, batch);
     tti_session_opts o = tti_session_defaults();
     o.max = tti_evaluator_rows(&e->info, e->att_rows, longest, batch);
+    o.loss = e->info.task == TTI_TASK_CAUSAL;
     tt_status s = tti_batch_new(&e->b);
+    if (s == TT_OK && o.loss && !(e->row = tti_calloc(e->tokens, sizeof *e->row))) s = TT_E_NOMEM;
     if (s == TT_OK) s = tti_session_new(&e->session, d, gemm, model, &o);
     if (s == TT_OK)
         *out = e;
@@ -48,6 +51,7 @@ void tti_evaluator_free(tti_evaluator *e) {
     if (!e) return;
     tti_session_free(e->session);
     tti_batch_free(e->b);
+    tti_free(e->row);
     tti_free(e);
 }
 
@@ -56,16 +60,39 @@ size_t tti_evaluator_bytes(const tti_evaluator *e) {
     return b.total - b.weights;
 }
 
+/* Lays out the sequences from `from` on that one run of the graph takes. */
+static tt_status fill(tti_evaluator *e, const tti_sequence *seqs, size_t n, size_t from,
+                      size_t *count) {
+    size_t tokens = 0, k = 0;
+    for (; from + k < n && k < e->batch; k++) {
+        if (k > 0 && tokens + seqs[from + k].n > e->tokens) break;
+        tokens += seqs[from + k].n;
+    }
+    *count = k;
+    return tti_batch_fill(e->b, &e->info, e->att_rows, seqs + from, k, NULL, 0, false);
+}
+
 tt_status tti_evaluator_run(tti_evaluator *e, const tti_sequence *seqs, size_t n, float *logits) {
     for (size_t from = 0, count; from < n; from += count) {
-        size_t tokens = 0;
-        for (count = 0; from + count < n && count < e->batch; count++) {
-            if (count > 0 && tokens + seqs[from + count].n > e->tokens) break;
-            tokens += seqs[from + count].n;
-        }
-        TT_TRY(tti_batch_fill(e->b, &e->info, e->att_rows, seqs + from, count, NULL, 0, false));
+        TT_TRY(fill(e, seqs, n, from, &count));
         TT_TRY(tti_session_infer(e->session, tti_batch_feed(e->b),
                                  logits + from * (size_t)e->info.num_labels, NULL));
+    }
+    return TT_OK;
+}
+
+tt_status tti_evaluator_losses(tti_evaluator *e, const tti_sequence *seqs, size_t n, double *loss) {
+    for (size_t from = 0, count; from < n; from += count) {
+        TT_TRY(fill(e, seqs, n, from, &count));
+        const tti_feed *feed = tti_batch_feed(e->b);
+        TT_TRY(tti_session_batch(e->session, feed, 0, 1.0f));
+        TT_TRY(tti_session_row_losses(e->session, e->row, feed->rows.n[TTI_ROWS_LAB]));
+        const float *row = e->row;
+        for (size_t i = from; i < from + count; i++) {
+            loss[i] = 0;
+            for (size_t k = tti_sequence_supervised(&seqs[i]); k > 0; k--)
+                loss[i] += (double)*row++;
+        }
     }
     return TT_OK;
 }
@@ -89,17 +116,27 @@ static int compare_length(const void *a, const void *b) {
     return x->sample < y->sample ? -1 : x->sample > y->sample;
 }
 
-/* Logits in the order of the samples, computed in the order of their lengths. */
+/* The samples in the order of their lengths, as what is computed together. Gives both. */
+static tt_status sort_samples(const tti_samples *samples, by_length **order, tti_sequence **seqs) {
+    const size_t n = samples->n;
+    *order = tti_calloc(n, sizeof **order);
+    *seqs = tti_calloc(n, sizeof **seqs);
+    if (!*order || !*seqs) return TT_E_NOMEM;
+    for (size_t i = 0; i < n; i++) (*order)[i] = (by_length){tti_samples_length(samples, i), i};
+    qsort(*order, n, sizeof **order, compare_length);
+    for (size_t i = 0; i < n; i++) (*seqs)[i] = tti_samples_at(samples, (*order)[i].sample);
+    return TT_OK;
+}
+
+/* Logits in the order of the samples. */
 static tt_status all_logits(tti_evaluator *e, const tti_samples *samples, float *logits) {
     size_t n = samples->n, labels = (size_t)e->info.num_labels;
-    by_length *order = tti_calloc(n, sizeof *order);
-    tti_sequence *seqs = tti_calloc(n, sizeof *seqs);
+    by_length *order = NULL;
+    tti_sequence *seqs = NULL;
     float *sorted = tti_calloc(n, labels * sizeof *sorted);
-    tt_status s = order && seqs && sorted ? TT_OK : TT_E_NOMEM;
+    tt_status s = sorted ? TT_OK : TT_E_NOMEM;
     TT_GO(s);
-    for (size_t i = 0; i < n; i++) order[i] = (by_length){tti_samples_length(samples, i), i};
-    qsort(order, n, sizeof *order, compare_length);
-    for (size_t i = 0; i < n; i++) seqs[i] = tti_samples_at(samples, order[i].sample);
+    TT_GO(sort_samples(samples, &order, &seqs));
     TT_GO(tti_evaluator_run(e, seqs, n, sorted));
     for (size_t i = 0; i < n; i++)
         for (size_t c = 0; c < labels; c++)
@@ -108,6 +145,32 @@ done:
     tti_free(order);
     tti_free(seqs);
     tti_free(sorted);
+    return s;
+}
+
+static tt_status causal(tti_evaluator *e, const tti_samples *samples, tti_scores *out) {
+    by_length *order = NULL;
+    tti_sequence *seqs = NULL;
+    double *loss = tti_calloc(samples->n, sizeof *loss), sum = 0;
+    tt_status s = loss ? TT_OK : TT_E_NOMEM;
+    TT_GO(s);
+    TT_GO(sort_samples(samples, &order, &seqs));
+    TT_GO(tti_evaluator_losses(e, seqs, samples->n, loss));
+    for (size_t i = 0; i < samples->n; i++) {
+        out->tokens += tti_sequence_supervised(&seqs[i]);
+        sum += loss[i];
+        if (!isfinite(loss[i]))
+            TT_GO(tti_fail(TT_E_NUMERIC,
+                           "evaluation: sample %zu has a loss that is no finite number; the "
+                           "weights are unusable",
+                           order[i].sample + 1));
+    }
+    out->loss = out->tokens > 0 ? sum / (double)out->tokens : 0;
+    out->perplexity = exp(out->loss);
+done:
+    tti_free(order);
+    tti_free(seqs);
+    tti_free(loss);
     return s;
 }
 
@@ -132,7 +195,10 @@ static tt_status classify(const tti_samples *samples, const float *logits, size_
 
 tt_status tti_evaluate(tti_evaluator *e, const tti_samples *samples, tti_scores *out) {
     size_t labels = (size_t)e->info.num_labels;
-    *out = (tti_scores){.n = samples->n, .regression = e->info.task == TTI_TASK_REGRESS};
+    *out = (tti_scores){.n = samples->n,
+                        .regression = e->info.task == TTI_TASK_REGRESS,
+                        .causal = e->info.task == TTI_TASK_CAUSAL};
+    if (out->causal) return causal(e, samples, out);
     float *logits = tti_calloc(samples->n, labels * sizeof *logits);
     if (!logits) return TT_E_NOMEM;
     tt_status s = all_logits(e, samples, logits);
@@ -158,12 +224,20 @@ static const char *const names[] = {"auto", "loss", "accuracy", "f1", "mcc", "pe
 
 const char *tti_metric_name(int kind) { return names[kind]; }
 
-tt_status tti_metric_resolve(int *kind, bool regression) {
-    if (*kind == TTI_METRIC_AUTO) *kind = regression ? TTI_METRIC_PEARSON : TTI_METRIC_ACCURACY;
-    if (*kind == TTI_METRIC_LOSS || (*kind >= TTI_METRIC_PEARSON) == regression) return TT_OK;
+tt_status tti_metric_resolve(int *kind, tti_task task) {
+    static const struct {
+        tti_metric_kind usual, first, last;
+        const char *all;
+    } of[] = {[TTI_TASK_CLASSIFY] = {TTI_METRIC_ACCURACY, TTI_METRIC_ACCURACY, TTI_METRIC_MCC,
+                                     "loss, accuracy, f1, mcc"},
+              [TTI_TASK_REGRESS] = {TTI_METRIC_PEARSON, TTI_METRIC_PEARSON, TTI_METRIC_SPEARMAN,
+                                    "loss, pearson, spearman"},
+              [TTI_TASK_CAUSAL] = {TTI_METRIC_LOSS, TTI_METRIC_LOSS, TTI_METRIC_LOSS, "loss"}};
+    if (*kind == TTI_METRIC_AUTO) *kind = (int)of[task].usual;
+    if (*kind == TTI_METRIC_LOSS || (*kind >= (int)of[task].first && *kind <= (int)of[task].last))
+        return TT_OK;
     return tti_fail(TT_E_ARG, "train.best: %s is no metric of this task; expected one of %s",
-                    names[*kind],
-                    regression ? "loss, pearson, spearman" : "loss, accuracy, f1, mcc");
+                    names[*kind], of[task].all);
 }
 
 double tti_scores_get(const tti_scores *s, int kind) {
@@ -192,7 +266,10 @@ void tti_json_number(tti_str *out, const char *prefix, const char *key, double v
 void tti_scores_json(tti_str *out, const tti_scores *s, const char *prefix) {
     tti_str_printf(out, "\"%ssamples\": %zu", prefix, s->n);
     tti_json_number(out, prefix, "loss", s->loss);
-    if (s->regression) {
+    if (s->causal) {
+        tti_str_printf(out, ", \"%stokens\": %zu", prefix, s->tokens);
+        tti_json_number(out, prefix, "perplexity", s->perplexity);
+    } else if (s->regression) {
         tti_json_number(out, prefix, "pearson", s->r.pearson);
         tti_json_number(out, prefix, "spearman", s->r.spearman);
     } else {

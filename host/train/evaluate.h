@@ -22,6 +22,10 @@ size_t tti_evaluator_bytes(const tti_evaluator *e);
  * other are computed fastest. */
 tt_status tti_evaluator_run(tti_evaluator *e, const tti_sequence *seqs, size_t n, float *logits);
 
+/* Causal: the sum of the losses of each sequence's supervised rows (all its rows are computed), in
+ * nats. */
+tt_status tti_evaluator_losses(tti_evaluator *e, const tti_sequence *seqs, size_t n, double *loss);
+
 /* Probabilities of one row of logits, in double precision; sums to 1. */
 void tti_softmax(double *p, const float *logits, size_t n);
 
@@ -38,16 +42,18 @@ typedef enum {
 
 typedef struct {
     size_t n;
-    bool regression;
-    double loss; /* mean cross-entropy, or mean squared error */
+    bool regression, causal;
+    double loss; /* mean cross-entropy (causal: of the supervised tokens), or mean squared error */
+    size_t tokens;     /* causal: supervised ones */
+    double perplexity; /* causal: exp(loss) */
     tti_class_metrics c;
     tti_regress_metrics r;
 } tti_scores;
 
 /* All samples, against their labels or targets. */
 tt_status tti_evaluate(tti_evaluator *e, const tti_samples *samples, tti_scores *out);
-/* AUTO for a task: accuracy or pearson. A metric of the other task: TT_E_ARG. */
-tt_status tti_metric_resolve(int *kind, bool regression);
+/* AUTO for a task: accuracy, pearson or loss. A metric of another task: TT_E_ARG. */
+tt_status tti_metric_resolve(int *kind, tti_task task);
 const char *tti_metric_name(int kind);
 double tti_scores_get(const tti_scores *s, int kind);
 bool tti_metric_better(int kind, double a, double b); /* a is better than b; NaN never is */

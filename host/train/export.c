@@ -9,9 +9,25 @@ static const char about_file[] = "tokentune.json";
 
 /* ---- writing ---- */
 
+static const char *const tasks[] = {
+    [TTI_TASK_CLASSIFY] = "classify", [TTI_TASK_REGRESS] = "regress", [TTI_TASK_CAUSAL] = "causal"};
+static const char *const poolings[] = {
+    [TTI_POOL_FIRST] = "cls", [TTI_POOL_LAST] = "last", [TTI_POOL_MEAN] = "mean"};
+
+/* Index of a name; that of the first where it is none of them. */
+static int named(const char *const *names, size_t n, const char *name) {
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(names[i], name) == 0) return (int)i;
+    return 0;
+}
+
 static tt_status about_json(cJSON *root, const tti_export *e) {
-    TT_TRY(tti_json_set_str(root, "task", e->task == TTI_TASK_REGRESS ? "regress" : "classify"));
-    TT_TRY(tti_json_set_str(root, "pooling", e->pooling == TTI_POOL_MEAN ? "mean" : "cls"));
+    TT_TRY(tti_json_set_str(root, "task", tasks[e->task]));
+    if (e->task == TTI_TASK_CAUSAL) {
+        if (e->template) TT_TRY(tti_json_set_str(root, "template", e->template));
+        return tti_json_set_int(root, "max_len", (int64_t)e->max_len);
+    }
+    TT_TRY(tti_json_set_str(root, "pooling", poolings[e->pooling]));
     TT_TRY(tti_json_set_int(root, "max_len", (int64_t)e->max_len));
     TT_TRY(tti_json_set_int(root, "num_labels", e->num_labels));
     if (!e->labels) return TT_OK;
@@ -87,15 +103,19 @@ static tt_status read_about(tti_trained *t, const char *dir) {
     if (!tti_file_exists(path)) goto done;
     TT_GO(tti_json_file(&root, path, TTI_JSON_MAX));
     const tti_json_at at = {root, path};
-    const char *task, *pooling;
+    const char *task, *pooling, *template;
     int64_t max_len;
     TT_GO(tti_json_str(at, "task", &task, "classify"));
     TT_GO(tti_json_str(at, "pooling", &pooling, "cls"));
     TT_GO(tti_json_int_in(at, "max_len", &max_len, 0, 0, INT32_MAX));
-    t->about.task = strcmp(task, "regress") == 0 ? TTI_TASK_REGRESS : TTI_TASK_CLASSIFY;
-    t->about.pooling = strcmp(pooling, "mean") == 0 ? TTI_POOL_MEAN : TTI_POOL_FIRST;
+    TT_GO(tti_json_str(at, "template", &template, NULL));
+    t->about.task = (tti_task)named(tasks, TT_COUNT(tasks), task);
+    t->about.pooling = (tti_pool)named(poolings, TT_COUNT(poolings), pooling);
     t->about.max_len = (size_t)max_len;
-    TT_GO(json_labels(t, at));
+    if (template && !(t->template = tti_strdup(template))) TT_GO(TT_E_NOMEM);
+    t->about.template = t->template;
+    t->headless = t->about.task == TTI_TASK_CAUSAL;
+    if (!t->headless) TT_GO(json_labels(t, at));
 done:
     tti_json_free(root);
     tti_free(path);
@@ -110,6 +130,9 @@ static tt_status read_model_labels(tti_trained *t, const char *dir) {
                         ? TTI_TASK_REGRESS
                         : TTI_TASK_CLASSIFY;
     t->headless = !c->has_labels && !(c->architecture && strstr(c->architecture, "Classification"));
+    if (t->headless && c->architecture &&
+        (strstr(c->architecture, "CausalLM") || strstr(c->architecture, "LMHead")))
+        t->about.task = TTI_TASK_CAUSAL;
     if (c->num_labels == 1 && !t->headless) t->about.task = TTI_TASK_REGRESS;
     t->about.num_labels = c->num_labels;
     tt_status s = TT_OK;
@@ -188,6 +211,7 @@ tt_status tti_trained_limit(tti_trained *t, size_t max_len) {
 void tti_trained_free(tti_trained *t) {
     for (size_t i = 0; i < t->nlabels; i++) tti_free(t->labels[i]);
     tti_free(t->labels);
+    tti_free(t->template);
     tti_model_free(t->model);
     tti_tokenizer_free(t->tokenizer);
     *t = (tti_trained){0};

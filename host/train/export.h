@@ -14,6 +14,7 @@ typedef struct {
     int num_labels;
     const char *const *labels; /* num_labels names; NULL for regression */
     size_t max_len;            /* tokens of a text at most */
+    const char *template;      /* causal: of the prompts, see data/template.h; NULL: not known */
 } tti_export;
 
 /* Writes into the existing folder dir. */
@@ -27,7 +28,8 @@ typedef struct {
     bool headless; /* a model without a classification head: read gives no labels; whoever sets
                     * about.task, num_labels and labels before load gets a fresh head */
     tti_export about;
-    char **labels; /* about.labels, owned */
+    char **labels;  /* about.labels, owned */
+    char *template; /* about.template, owned */
     size_t nlabels;
     tti_model *model; /* after load, like the tokenizer */
     tti_tokenizer *tokenizer;

@@ -36,7 +36,8 @@ tti_session_opts tti_session_defaults(void) {
 static tt_status build_graph(tti_session *s) {
     const tti_session_opts *o = &s->opts;
     if (!(s->graph = tti_graph_new())) return TT_E_NOMEM;
-    const tti_forward_opts f = {.training = o->training && o->dropout,
+    const tti_forward_opts f = {.training = o->dropout,
+                                .gradient = o->training,
                                 .rest = o->max.n[TTI_ROWS_REST] > 0,
                                 .loss = o->training || o->loss,
                                 .logits = o->logits};
@@ -154,7 +155,7 @@ static tt_status allocate(tti_session *s) {
     }
     TT_TRY(tti_exec_new(&s->exec, s->dev, s->gemm, s->graph, s->plan));
     s->exec->seed = s->opts.seed;
-    s->exec->training = s->opts.training && s->opts.dropout;
+    s->exec->training = s->opts.dropout;
     TT_TRY(bind(s));
     count_allocated(s, before);
     return TT_OK;
@@ -208,11 +209,15 @@ tti_bytes tti_session_allocated(const tti_session *s) { return s->allocated; }
 tti_optimizer *tti_session_optimizer(tti_session *s) { return s->optimizer; }
 tti_exec *tti_session_exec(tti_session *s) { return s->exec; }
 
+void tti_session_slots(tti_session *s, const int32_t *slot_ids, size_t slots) {
+    s->slot_ids = slot_ids;
+    s->slots = s->nsparse ? slots : 0;
+}
+
 tt_status tti_session_begin(tti_session *s, uint32_t step, float lr, const int32_t *ids, size_t n,
                             const int32_t *slot_ids, size_t slots) {
     s->exec->step = step;
-    s->slot_ids = slot_ids;
-    s->slots = s->nsparse ? slots : 0;
+    tti_session_slots(s, slot_ids, slots);
     return tti_optimizer_begin(s->optimizer, step, lr, ids, s->nsparse ? n : 0);
 }
 
@@ -234,6 +239,10 @@ tt_status tti_session_loss(tti_session *s, float *loss) {
 
 tt_status tti_session_logits(tti_session *s, float *dst, size_t count) {
     return tti_exec_read(s->exec, s->out.logits, dst, count);
+}
+
+tt_status tti_session_row_losses(tti_session *s, float *dst, size_t count) {
+    return count > 0 ? tti_exec_read(s->exec, s->out.row_loss, dst, count) : TT_OK;
 }
 
 tt_status tti_session_result(tti_session *s, float *loss, float *norm, bool *finite) {

@@ -9,7 +9,7 @@
 
 typedef struct {
     bool training; /* gradients and updates; else forward only */
-    bool dropout;  /* with training */
+    bool dropout;
     bool loss;     /* labels are fed; implied by training */
     int logits;    /* causal: TTI_LOGITS_NONE, _ALL or _LAST */
     tti_rows max;  /* planned row counts; REST 0: every row is selected */
@@ -41,7 +41,10 @@ tti_bytes tti_session_allocated(const tti_session *s); /* from the device's ledg
  * the sparse gradient is slot_ids[i]. step counts from 1. */
 tt_status tti_session_begin(tti_session *s, uint32_t step, float lr, const int32_t *ids, size_t n,
                             const int32_t *slot_ids, size_t slots);
-/* micro counts from 0 within the step; loss_scale = 1 / sequences of the whole step. */
+/* Replaces the slots of begin: for a selection that is made after it, before the first batch. */
+void tti_session_slots(tti_session *s, const int32_t *slot_ids, size_t slots);
+/* micro counts from 0 within the step; loss_scale = 1 / sequences of the whole step; causal: 1 /
+ * supervised selected positions of it. */
 tt_status tti_session_batch(tti_session *s, const tti_feed *feed, unsigned micro, float loss_scale);
 tt_status tti_session_update(tti_session *s);
 /* Loss of the last step (sum over its batches, scaled), global gradient norm, and whether all was
@@ -51,6 +54,9 @@ tt_status tti_session_result(tti_session *s, float *loss, float *norm, bool *fin
 tt_status tti_session_loss(tti_session *s, float *loss);
 /* Logits of the last batch, count = its sequences * labels; waits. */
 tt_status tti_session_logits(tti_session *s, float *dst, size_t count);
+/* Causal: losses of the last batch's supervised rows, count = its rows.lab; waits. Forward only
+ * sessions have them. */
+tt_status tti_session_row_losses(tti_session *s, float *dst, size_t count);
 /* Forward only: runs feed and gives logits [rows.seq, num_labels]; waits. loss may be NULL. */
 tt_status tti_session_infer(tti_session *s, const tti_feed *feed, float *logits, float *loss);
 /* Brings lazily updated parameters up to date: before reading or saving the model. */

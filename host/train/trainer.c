@@ -28,6 +28,31 @@ static bool stopping(const tti_job *r) { return r->o->stop && *r->o->stop != 0; 
 
 /* ---- one step ---- */
 
+/* The losses that select.policy loss chooses by, from the weights that the step begins with. */
+static tt_status scout(tti_job *r, uint64_t step, tti_step *st) {
+    const tti_feed *feed;
+    for (size_t m = 0; m < st->micros; m++) {
+        TT_TRY(tti_steps_scout(r->steps, m, &feed));
+        tti_session_exec(r->scout)->step = (uint32_t)step;
+        TT_TRY(tti_session_batch(r->scout, feed, (unsigned)m, 1.0f));
+        TT_TRY(tti_session_row_losses(r->scout, r->scout_loss, feed->rows.n[TTI_ROWS_LAB]));
+        tti_steps_losses(r->steps, m, r->scout_loss);
+    }
+    TT_TRY(tti_steps_choose(r->steps, st));
+    tti_session_slots(r->session, st->gradient->id, st->gradient->n);
+    return TT_OK;
+}
+
+/* Such a step has no loss and no gradient; momentum and weight decay go on. */
+static void tell_unsupervised(tti_job *r, uint64_t step, const tti_step *st) {
+    if (r->about.task != TTI_TASK_CAUSAL || st->supervised > 0) return;
+    if (r->unsupervised++ == 0)
+        tti_warn("step %" PRIu64 ": no selected position has a next token to learn; such steps "
+                 "count as loss 0 (a larger select.keep or train.batch, or select.policy "
+                 "stratified, avoids them)",
+                 step);
+}
+
 static tt_status run_step(tti_job *r, uint64_t step) {
     tti_step st;
     const tti_feed *feed;
@@ -35,9 +60,11 @@ static tt_status run_step(tti_job *r, uint64_t step) {
     r->last.lr = tti_schedule_lr(&r->schedule, step);
     TT_TRY(tti_session_begin(r->session, (uint32_t)step, (float)r->last.lr, st.read->id, st.read->n,
                              st.gradient->id, st.gradient->n));
+    if (r->scout) TT_TRY(scout(r, step, &st));
+    tell_unsupervised(r, step, &st);
     for (size_t m = 0; m < st.micros; m++) {
         TT_TRY(tti_steps_batch(r->steps, m, &feed));
-        TT_TRY(tti_session_batch(r->session, feed, (unsigned)m, 1.0f / (float)st.sequences));
+        TT_TRY(tti_session_batch(r->session, feed, (unsigned)m, st.loss_scale));
     }
     TT_TRY(tti_session_update(r->session));
     r->state.step = step;
@@ -211,9 +238,10 @@ static tt_status run_steps(tti_job *r) {
 static tt_status test_final(tti_job *r, const char *final) {
     if (r->test.n == 0) return TT_OK;
     tti_evaluator_free(r->evaluator);
+    tti_session_free(r->scout);
     tti_session_free(r->session);
     tti_model_free(r->model);
-    r->evaluator = NULL, r->session = NULL, r->model = NULL;
+    r->evaluator = NULL, r->scout = r->session = NULL, r->model = NULL;
     tti_trained t;
     tti_evaluator *e = NULL;
     tti_scores scores;
@@ -263,7 +291,10 @@ static tt_status run_all(tti_job *r) {
 
 tt_status tti_train(const tti_config *c, const tti_train_opts *o) {
     tti_job r = {.c = c, .o = o, .folder = -1, .metric = c->train.best};
-    TT_TRY(tti_metric_resolve(&r.metric, c->task == TTI_CONFIG_REGRESS));
+    static const tti_task tasks[] = {[TTI_CONFIG_CLASSIFY] = TTI_TASK_CLASSIFY,
+                                     [TTI_CONFIG_REGRESS] = TTI_TASK_REGRESS,
+                                     [TTI_CONFIG_CAUSAL] = TTI_TASK_CAUSAL};
+    TT_TRY(tti_metric_resolve(&r.metric, tasks[c->task]));
     tt_status s = run_all(&r);
     tti_job_free(&r);
     return s;

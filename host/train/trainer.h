@@ -33,6 +33,8 @@ typedef struct {
     size_t samples, eval_samples, cut, trained, device_bytes; /* trained: numbers that learn */
     tti_bytes bytes;                                          /* PLAN: of the training session */
     size_t eval_bytes;        /* PLAN: beside those, for evaluation */
+    size_t scout_bytes;       /* PLAN: and for the first pass of select.policy loss */
+    const char *data;         /* PLAN, causal: the training samples in words */
     const tti_scores *scores; /* EVAL, TEST */
     bool best;                /* EVAL: better than all before */
     const char *path;

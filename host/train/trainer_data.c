@@ -4,6 +4,8 @@
 #include <string.h>
 #include "host/train/trainer_internal.h"
 
+enum { USUAL_CAUSAL = 2048 }; /* tokens of a sample where data.max_len is 0 */
+
 static tti_dataset_opts options(const tti_config *c) {
     static const int formats[] = {[TTI_FORMAT_AUTO] = TTI_DATA_AUTO,
                                   [TTI_FORMAT_JSONL] = TTI_DATA_JSONL,
@@ -55,11 +57,15 @@ static tt_status load_train(tti_job *r, tti_dataset_opts *o) {
     return done ? TT_OK : load(&r->train_set, &c->data.train, o);
 }
 
+size_t tti_job_held(const tti_config *c, size_t n) {
+    if (c->data.eval_fraction > 0)
+        return (size_t)fmax(1.0, nearbyint(c->data.eval_fraction * (double)n));
+    return (size_t)c->data.eval_count;
+}
+
 static tt_status hold_back(tti_job *r) {
     const tti_config *c = r->c;
-    size_t n = tti_dataset_count(r->train_set), count = (size_t)c->data.eval_count;
-    if (c->data.eval_fraction > 0)
-        count = (size_t)fmax(1.0, nearbyint(c->data.eval_fraction * (double)n));
+    const size_t count = tti_job_held(c, tti_dataset_count(r->train_set));
     if (count == 0) return TT_OK;
     return tti_dataset_split(r->train_set, &r->eval_set, count, (uint64_t)c->data.seed);
 }
@@ -67,6 +73,10 @@ static tt_status hold_back(tti_job *r) {
 tt_status tti_job_data(tti_job *r) {
     const tti_config *c = r->c;
     tti_dataset_opts o = options(c);
+    if (c->task == TTI_CONFIG_CAUSAL) { /* read when the model's sizes are known */
+        r->about.task = TTI_TASK_CAUSAL;
+        return TT_OK;
+    }
     TT_TRY(load_train(r, &o));
     r->about.task = o.regression ? TTI_TASK_REGRESS : TTI_TASK_CLASSIFY;
     r->about.num_labels = 1;
@@ -89,8 +99,10 @@ tt_status tti_job_encode(tti_job *r) {
     if (asked > most)
         return tti_fail(TT_E_ARG, "data.max_len: %zu; the model reads at most %zu tokens", asked,
                         most);
+    if (r->about.task == TTI_TASK_CAUSAL) most = TT_MIN(most, (size_t)USUAL_CAUSAL);
     r->about.max_len = asked > 0 ? asked : most;
     r->about.pooling = info->pooling;
+    if (r->about.task == TTI_TASK_CAUSAL) return tti_job_causal(r);
     const struct {
         tti_samples *to;
         const tti_dataset *from;

@@ -22,6 +22,8 @@ typedef struct {
     tti_dataset *train_set, *eval_set, *test_set;
     tti_samples train, eval, test; /* n 0: none */
     tti_export about;
+    char *template; /* about.template */
+    tti_str data;   /* causal: what was read, in words */
 
     /* trainer_setup.c */
     tti_device *dev;
@@ -29,23 +31,30 @@ typedef struct {
     tti_model *model;
     tti_steps *steps;
     tti_session *session;
+    tti_session *scout; /* the first pass of select.policy loss; NULL */
+    float *scout_loss;  /* [lab] of it */
     tti_evaluator *evaluator;
     tti_schedule schedule;
 
     tti_run_state state;
     tti_metrics_log log;
-    double begun, idle;  /* a clock; seconds since then spent on evaluation and saving */
-    uint64_t first_step; /* first step of this process, minus one */
-    uint64_t timed;      /* step at which begun was taken */
-    uint64_t checked;    /* the last step known to be finite */
-    uint64_t saved;      /* the last step saved */
-    size_t tokens;       /* of this process */
-    tti_event last;      /* figures of the last event */
+    double begun, idle;    /* a clock; seconds since then spent on evaluation and saving */
+    uint64_t first_step;   /* first step of this process, minus one */
+    uint64_t timed;        /* step at which begun was taken */
+    uint64_t checked;      /* the last step known to be finite */
+    uint64_t saved;        /* the last step saved */
+    size_t tokens;         /* of this process */
+    uint64_t unsupervised; /* steps whose selection has nothing to learn */
+    tti_event last;        /* figures of the last event */
 } tti_job;
 
 /* trainer_data.c: data sets and labels, then, with the model's sizes, token ids. */
 tt_status tti_job_data(tti_job *r);
 tt_status tti_job_encode(tti_job *r);
+/* Samples to hold back of n. */
+size_t tti_job_held(const tti_config *c, size_t n);
+/* trainer_causal.c: the same of decoders. */
+tt_status tti_job_causal(tti_job *r);
 /* trainer_setup.c: the output folder and the checkpoint to go on from; device, model, sessions. */
 tt_status tti_job_folder(tti_job *r);
 tt_status tti_job_setup(tti_job *r);

@@ -12,6 +12,8 @@
 
 void tti_job_free(tti_job *r) {
     tti_evaluator_free(r->evaluator);
+    tti_session_free(r->scout);
+    tti_free(r->scout_loss);
     tti_session_free(r->session);
     tti_steps_free(r->steps);
     tti_model_free(r->model);
@@ -27,6 +29,8 @@ void tti_job_free(tti_job *r) {
     tti_run_state_free(&r->state);
     tti_metrics_log_close(&r->log);
     tti_free(r->checkpoint);
+    tti_free(r->template);
+    tti_str_free(&r->data);
     if (r->folder >= 0) close(r->folder);
 }
 
@@ -142,7 +146,8 @@ static tti_model_opts model_options(const tti_job *r) {
     o.lora_dropout = (float)c->method.dropout;
     o.lora_targets = (const char *const *)c->method.targets.v;
     o.lora_ntargets = (int)c->method.targets.n;
-    if (o.method == TTI_METHOD_LORA) o.adapter = r->checkpoint;
+    o.lora_rslora = c->method.rslora;
+    if (o.method == TTI_METHOD_LORA) o.adapter = r->checkpoint ? r->checkpoint : c->method.adapter;
     o.hidden_dropout = (float)c->model.hidden_dropout;
     o.attention_dropout = (float)c->model.attention_dropout;
     o.classifier_dropout = (float)c->model.classifier_dropout;
@@ -189,7 +194,11 @@ static tt_status make_steps(tti_job *r) {
                               .keep = c->select.keep,
                               .epochs = c->train.epochs,
                               .steps = (uint64_t)c->train.steps,
-                              .seed = (uint32_t)c->train.seed};
+                              .seed = (uint32_t)c->train.seed,
+                              .policy = (tti_select_policy)c->select.policy,
+                              .keep_prompt = c->select.keep_prompt,
+                              .keep_answer = c->select.keep_answer,
+                              .temperature = c->select.temperature};
     TT_TRY(tti_steps_new(&r->steps, &r->train, tti_model_get_info(r->model),
                          tti_device_caps(r->dev)->att_rows, !sparse, &o));
     r->schedule.kind = (tti_schedule_kind)c->train.schedule;
@@ -201,12 +210,40 @@ static tt_status make_steps(tti_job *r) {
 
 static size_t eval_longest(const tti_job *r) { return TT_MAX(r->eval.longest, r->test.longest); }
 
+/* The forward pass over all rows that select.policy loss begins with: the same dropout, so that
+ * both passes see one model. */
+static tti_session_opts scout_options(tti_job *r) {
+    tti_session_opts o = tti_session_defaults();
+    o.dropout = o.loss = true;
+    o.max = tti_steps_scout_rows(r->steps);
+    o.seed = (uint32_t)r->c->train.seed;
+    return o;
+}
+
+static tt_status make_scout(tti_job *r) {
+    if (r->c->select.policy != TTI_SELECT_LOSS) return TT_OK;
+    const tti_session_opts o = scout_options(r);
+    r->scout_loss = tti_calloc(o.max.n[TTI_ROWS_LAB] + 1, sizeof *r->scout_loss);
+    if (!r->scout_loss) return TT_E_NOMEM;
+    TT_TRY(tti_session_new(&r->scout, r->dev, r->gemm, r->model, &o));
+    const tti_bytes b = tti_session_planned(r->scout);
+    r->last.scout_bytes = b.total - b.weights;
+    return TT_OK;
+}
+
 static tt_status plan_only(tti_job *r, const tti_session_opts *o) {
     const tti_caps *caps = tti_device_caps(r->dev);
     TT_TRY(tti_session_plan(&r->last.bytes, caps, r->gemm, r->model, o));
+    if (r->c->select.policy == TTI_SELECT_LOSS) {
+        const tti_session_opts first = scout_options(r);
+        tti_bytes b;
+        TT_TRY(tti_session_plan(&b, caps, r->gemm, r->model, &first));
+        r->last.scout_bytes = b.total - b.weights;
+    }
     if (eval_longest(r) == 0) return TT_OK;
     tti_session_opts e = tti_session_defaults();
     tti_bytes bytes;
+    e.loss = r->about.task == TTI_TASK_CAUSAL;
     e.max = tti_evaluator_rows(tti_model_get_info(r->model), caps->att_rows, eval_longest(r),
                                (size_t)r->c->train.batch);
     TT_TRY(tti_session_plan(&bytes, caps, r->gemm, r->model, &e));
@@ -219,6 +256,7 @@ static tt_status make_sessions(tti_job *r) {
     if (r->o->dry_run) return plan_only(r, &o);
     TT_TRY(tti_session_new(&r->session, r->dev, r->gemm, r->model, &o));
     r->last.bytes = tti_session_planned(r->session);
+    TT_TRY(make_scout(r));
     if (eval_longest(r) > 0) {
         TT_TRY(tti_evaluator_new(&r->evaluator, r->dev, r->gemm, r->model, eval_longest(r),
                                  (size_t)r->c->train.batch));
@@ -250,6 +288,7 @@ static void fill_figures(tti_job *r) {
     r->last.samples = r->train.n;
     r->last.eval_samples = r->eval.n;
     r->last.cut = r->train.cut;
+    r->last.data = r->data.len > 0 ? r->data.p : NULL;
     r->last.device = tti_device_get_info(r->dev)->name;
     for (size_t i = 0; i < tti_model_nparams(r->model); i++) {
         const tti_param *p = tti_model_param(r->model, i);

@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
-#include "host/train/batch.h"
+#include "host/train/select.h"
 
 Test(select, counts_as_python_rounds) {
     static const struct {
