@@ -64,7 +64,8 @@ for blocks in 1 8 60 200; do
     if [ $code = 1 ] && [ "$(grep -c '^tokentune: ' .err)" = 1 ] && [ ! -e out/final ] && [ -z "$left" ]; then
         ok "files of at most $blocks KiB"
     else
-        fail "files of at most $blocks KiB" "exit $code: $(tail -n 3 .err | tr '\n' '|') $(ls out 2>/dev/null | tr '\n' ' ')$left"
+        left=$(ls out 2>/dev/null | tr '\n' ' ')$left
+        fail "files of at most $blocks KiB" "exit $code: $(tail -n 3 .err | tr '\n' '|') $left"
     fi
 done
 # A run that met a full disk goes on when there is room again.
