@@ -30,7 +30,7 @@ ATT_INLINE floatv att_scores(floatv s) { return ATT_CAPPED(s); }
 #if CW == 1
 #define SUMC(x) (x)
 #elif CW == 2
-#define SUMC(x) ((x).x + (x).y)
+#define SUMC(v) ((v).x + (v).y)
 #else
 ATT_INLINE float att_sum4(float4 x) {
     const float2 y = x.lo + x.hi;

@@ -28,7 +28,8 @@ enum {
     TTI_STREAM_SHUFFLE,    /* order of samples in an epoch */
     TTI_STREAM_SHOTS,      /* few-shot sampling */
     TTI_STREAM_INIT,       /* fresh heads and adapters */
-    TTI_STREAM_DROPOUT,    /* + op number */
+    TTI_STREAM_DROPOUT,    /* + 16 * op number: what lies between is free */
+    TTI_STREAM_SAMPLE,     /* next tokens */
 };
 
 /* [0, 1) with 24 bits */

@@ -106,6 +106,8 @@ static void block(tti_builder *b, tti_val x[TTI_STREAMS], int layer) {
     snprintf(scope, sizeof scope, "block%d", layer);
     tti_graph_scope(b->g, scope);
     tti_val qkv[TTI_STREAMS][3] = {{TTI_NONE, TTI_NONE, TTI_NONE}, {TTI_NONE, TTI_NONE, TTI_NONE}};
+    for (int i = 0; i < 2 && b->cache != TTI_NONE; i++)
+        qkv[TTI_REST][1 + i] = b->cache + 2 * layer + i;
     for (int t = TTI_STREAMS - 1; t >= 0; t--) {
         if (x[t] == TTI_NONE) continue;
         tti_graph_no_grad(b->g, t == TTI_REST);
@@ -123,9 +125,12 @@ static void block(tti_builder *b, tti_val x[TTI_STREAMS], int layer) {
                                       .softcap = s->score_cap,
                                       .dropout = b->dropout ? s->attention_dropout : 0.0f,
                                       .site = site,
-                                      .query_rest = t == TTI_REST};
+                                      .query_rest = t == TTI_REST,
+                                      .cached = b->cache != TTI_NONE};
         tti_val a = tti_attention(b->g, qkv[t][0], qkv[TTI_SEL][1], qkv[TTI_SEL][2],
                                   qkv[TTI_REST][1], qkv[TTI_REST][2], &o);
+        if (o.cached)
+            tti_cache_append(b->g, qkv[t][1], qkv[t][2], qkv[TTI_REST][1], qkv[TTI_REST][2]);
         x[t] = close_part(b, x[t], a, layer, d->o, d->post1, site + 1);
         x[t] = mlp(b, x[t], layer);
     }
@@ -173,10 +178,33 @@ static void class_head(tti_builder *b, tti_val x, const tti_forward_opts *o, tti
     tti_loss(b->g, out->logits, out->loss, b->m->opts.task == TTI_TASK_CLASSIFY);
 }
 
+/* Keys and values kept, two a layer, in place of the stream REST. */
+static tt_status declare_cache(tti_builder *b, const tti_forward_opts *o) {
+    const tti_sizes *s = &b->m->sizes;
+    b->cache = TTI_NONE;
+    if (!o->cache_rows) return TT_OK;
+    if (o->rest || o->training || o->gradient)
+        return tti_fail(TT_E_ARG, "a decoder with a cache of keys is for inference only");
+    for (int i = 0; i < 2 * s->layers; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "cache.%d.%s", i / 2, i % 2 ? "values" : "keys");
+        const tti_val v = tti_graph_accumulator(
+            b->g, name, tti_shape_const(o->cache_rows, (size_t)(s->kv_heads * s->head_dim)));
+        if (i == 0) b->cache = v;
+    }
+    return tti_graph_status(b->g);
+}
+
 tt_status tti_decoder_forward(tti_model *m, tti_graph *g, const tti_forward_opts *o,
                               tti_forward_out *out) {
     tti_builder b;
     TT_TRY(tti_builder_open(&b, m, g, o->training));
+    const tt_status cached = declare_cache(&b, o);
+    out->cache = b.cache;
+    if (cached != TT_OK) {
+        tti_builder_close(&b);
+        return cached;
+    }
     tti_val x[TTI_STREAMS] = {TTI_NONE, TTI_NONE};
     for (int t = TTI_STREAMS - 1; t >= 0; t--) {
         if (t == TTI_REST && !o->rest) continue;

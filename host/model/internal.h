@@ -139,6 +139,7 @@ typedef struct {
     tti_graph *g;
     bool dropout;
     tti_val *value; /* by parameter: its PARAM value, once used */
+    tti_val cache;  /* decoders: the first of two a layer, or TTI_NONE */
 } tti_builder;
 enum { TTI_STREAMS = 2, TTI_SEL = 0, TTI_REST = 1 };
 enum { TTI_SITE_LORA = 8192 }; /* dropout sites of adapters begin there */

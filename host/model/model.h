@@ -100,12 +100,18 @@ typedef struct {
     bool gradient; /* a backward pass follows */
     bool rest;     /* some rows carry no gradient: build the stream REST */
     bool loss;     /* labels are fed */
+    /* causal: rows that each layer keeps keys and values of, of all sequences; SEL rows then come
+     * behind them (TTI_IN_CACHE) and are kept as well (TTI_IN_CACHE_ROW). 0: none. No training. */
+    size_t cache_rows;
     enum { TTI_LOGITS_NONE, TTI_LOGITS_ALL, TTI_LOGITS_LAST } logits; /* causal: of which rows */
 } tti_forward_opts;
 typedef struct {
     tti_val logits;   /* [seq, num_labels]; causal: as asked, [sel, vocab] or [seq, vocab] */
     tti_val row_loss; /* causal with loss: [lab,1], of each supervised position */
     tti_val loss;     /* accumulator [1,1], or TTI_NONE */
+    /* Accumulators [cache_rows, kv width] that the caller binds: keys of layer 0, its values, keys
+     * of layer 1 and so on, one value behind the other; or TTI_NONE. */
+    tti_val cache;
 } tti_forward_out;
 /* Describes the model's forward pass (and loss) in g. */
 tt_status tti_model_forward(tti_model *m, tti_graph *g, const tti_forward_opts *o,
