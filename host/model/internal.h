@@ -171,13 +171,20 @@ void tti_model_release(tti_model *m);
 /* ---- lora.c ---- */
 tt_status tti_lora_declare(tti_model *m);
 const tti_lora *tti_lora_of(const tti_model *m, int base);
+/* Whether parameter i is in the adapter's file. */
+tt_status tti_lora_stores(const tti_model *m, size_t i, bool *out);
 tt_status tti_lora_load(tti_model *m); /* weights of opts.adapter */
 tt_status tti_lora_save(tti_model *m, const char *dir);
+/* Whether parameter i is in the adapter's file: its own matrices, and what is saved whole. */
+tt_status tti_lora_in_file(const tti_model *m, size_t i, bool *out);
 
 /* ---- weights.c ---- */
 tt_status tti_model_load_weights(tti_model *m);
 tt_status tti_model_fresh(tti_model *m, size_t i); /* draws parameter i */
-/* Checks and uploads a tensor as parameter i. */
+/* The tensor of a parameter, NULL for none: its name may be with and without the body's prefix, and
+ * LayerNorm's weight and bias be the gamma and beta of old. */
+const tti_st_tensor *tti_model_stored(const tti_model *m, const tti_st *st, const char *name);
+/* Checks and uploads a tensor as parameter i; of a model without a device, checks its shape. */
 tt_status tti_model_take(tti_model *m, size_t i, const tti_st_tensor *t);
 
 /* ---- model.c ---- */

@@ -156,9 +156,13 @@ static bool is_classifier(const tti_model *m, const char *name) {
 static void report(const tti_model *m, const tti_st *st, size_t used) {
     char fresh[256] = "";
     for (size_t i = 0; i < m->nparams; i++) {
-        if (!m->fresh[i] || m->params[i].computed || strstr(m->params[i].name, ".lora_")) continue;
+        const tti_param *p = &m->params[i];
+        if (!m->fresh[i] || p->computed || strstr(p->name, ".lora_")) continue;
+        bool follows = false; /* the adapter's file has it */
+        if (m->opts.adapter) tti_lora_stores(m, i, &follows);
+        if (follows) continue;
         size_t n = strlen(fresh);
-        snprintf(fresh + n, sizeof fresh - n, "%s%s", n ? ", " : "", m->params[i].name);
+        snprintf(fresh + n, sizeof fresh - n, "%s%s", n ? ", " : "", p->name);
     }
     if (*fresh)
         tti_info("not in the checkpoint, drawn fresh from seed %u: %s", m->opts.seed, fresh);
