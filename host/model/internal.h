@@ -171,8 +171,6 @@ void tti_model_release(tti_model *m);
 /* ---- lora.c ---- */
 tt_status tti_lora_declare(tti_model *m);
 const tti_lora *tti_lora_of(const tti_model *m, int base);
-/* Whether parameter i is in the adapter's file. */
-tt_status tti_lora_stores(const tti_model *m, size_t i, bool *out);
 tt_status tti_lora_load(tti_model *m); /* weights of opts.adapter */
 tt_status tti_lora_save(tti_model *m, const char *dir);
 /* Whether parameter i is in the adapter's file: its own matrices, and what is saved whole. */

@@ -166,7 +166,7 @@ static tt_status load_from(tti_model *m, const tti_st *st) {
     for (size_t i = 0; i < m->nparams; i++) {
         bool stored;
         char name[256];
-        TT_TRY(tti_lora_stores(m, i, &stored));
+        TT_TRY(tti_lora_in_file(m, i, &stored));
         if (!stored) continue;
         tti_model_file_name(m, &m->params[i], name);
         const tti_st_tensor *t = tti_st_find(st, name);
@@ -209,7 +209,7 @@ tt_status tti_lora_save(tti_model *m, const char *dir) {
     tt_status s = TT_OK;
     for (size_t i = 0; i < m->nparams && s == TT_OK; i++) {
         bool in;
-        s = tti_lora_stores(m, i, &in);
+        s = tti_lora_in_file(m, i, &in);
         stored[i] = in;
     }
     if (s == TT_OK) s = tti_model_write_file(m, dir, "adapter_model.safetensors", stored);

@@ -159,7 +159,7 @@ static void report(const tti_model *m, const tti_st *st, size_t used) {
         const tti_param *p = &m->params[i];
         if (!m->fresh[i] || p->computed || strstr(p->name, ".lora_")) continue;
         bool follows = false; /* the adapter's file has it */
-        if (m->opts.adapter) tti_lora_stores(m, i, &follows);
+        if (m->opts.adapter) tti_lora_in_file(m, i, &follows);
         if (follows) continue;
         size_t n = strlen(fresh);
         snprintf(fresh + n, sizeof fresh - n, "%s%s", n ? ", " : "", p->name);
