@@ -4,7 +4,6 @@
 #include <string.h>
 #include "host/cli/shape_args.h"
 #include "host/core/philox.h"
-#include "host/train/batch.h"
 #include "host/train/select.h"
 
 int cmd_bench(int argc, char **argv);
@@ -12,8 +11,11 @@ int cmd_bench(int argc, char **argv);
 static const char usage[] =
     "usage: tokentune bench step --model DIR [options]\n"
     "\n"
-    "Times whole training steps (forward, backward, clipping, AdamW) of a classifier on random\n"
-    "tokens with random weights, after one step that is not counted, without dropout.\n"
+    "Times whole training steps (forward, backward, clipping, AdamW) of a classifier, or of a "
+    "decoder\n"
+    "that predicts the next token everywhere, on random tokens with random weights, after one "
+    "step\n"
+    "that is not counted, without dropout.\n"
     "\n" TTI_SHAPE_HELP "  --repeat N           counted steps (5)\n"
     "  --help               this text\n"
     "\n"
@@ -31,31 +33,45 @@ typedef struct {
     tti_session *session;
     tti_batch *batch;
     tti_sequence *seqs;
-    int32_t *ids, *selected;
+    int32_t *ids, *next, *selected;
+    size_t losses; /* what the loss is a mean over */
     tti_idset all, slots;
     double *times;
 } bench;
 
+static tt_status make_sequence(bench *b, size_t i) {
+    const tti_shape_args *a = b->a;
+    const bool causal = a->opts.task == TTI_TASK_CAUSAL;
+    const size_t k = tti_shape_args_selected(a);
+    const tti_selector s = {.decoder = causal, .keep = a->keep, .seed = 1};
+    b->seqs[i] = (tti_sequence){.ids = b->ids + i * a->seq,
+                                .n = a->seq,
+                                .selected = b->selected + i * k,
+                                .nselected = k,
+                                .number = (uint32_t)i,
+                                .label = (int32_t)(i % 2),
+                                .next = causal ? b->next + i * a->seq : NULL};
+    TT_TRY(tti_select(b->selected + i * k, &s,
+                      &(tti_choice){.n = a->seq, .step = 1, .number = (uint32_t)i}));
+    b->losses += causal ? tti_sequence_supervised(&b->seqs[i]) : 1;
+    return TT_OK;
+}
+
+/* Random tokens; each but a sequence's last is followed by the next one. */
 static tt_status make_batch(bench *b) {
     const tti_shape_args *a = b->a;
     const tti_model_info *info = tti_model_get_info(b->model);
-    const size_t n = a->batch * a->seq, k = tti_select_count(a->keep, a->seq);
+    const size_t n = a->batch * a->seq;
     b->ids = tti_calloc(n, sizeof *b->ids);
-    b->selected = tti_calloc(a->batch * k, sizeof *b->selected);
+    b->next = tti_calloc(n, sizeof *b->next);
+    b->selected = tti_calloc(n, sizeof *b->selected);
     b->seqs = tti_calloc(a->batch, sizeof *b->seqs);
-    if (!b->ids || !b->selected || !b->seqs) return TT_E_NOMEM;
+    if (!b->ids || !b->next || !b->selected || !b->seqs) return TT_E_NOMEM;
     for (size_t i = 0; i < n; i++)
         b->ids[i] =
             (int32_t)tti_below(tti_philox((uint32_t)i, 0, 0, 0, 1, 0).v[0], (uint32_t)info->vocab);
-    for (size_t i = 0; i < a->batch; i++) {
-        tti_select_draw(b->selected + i * k, k, a->seq, 1, 1, (uint32_t)i);
-        b->seqs[i] = (tti_sequence){.ids = b->ids + i * a->seq,
-                                    .n = a->seq,
-                                    .selected = b->selected + i * k,
-                                    .nselected = k,
-                                    .number = (uint32_t)i,
-                                    .label = (int32_t)(i % 2)};
-    }
+    for (size_t i = 0; i < n; i++) b->next[i] = (i + 1) % a->seq ? b->ids[i + 1] : -1;
+    for (size_t i = 0; i < a->batch; i++) TT_TRY(make_sequence(b, i));
     TT_TRY(tti_idset_add(&b->all, info, b->seqs, a->batch, false));
     TT_TRY(tti_idset_add(&b->slots, info, b->seqs, a->batch, true));
     TT_TRY(tti_batch_new(&b->batch));
@@ -84,7 +100,8 @@ static tt_status setup(bench *b) {
 static tt_status step(bench *b, uint32_t number) {
     TT_TRY(
         tti_session_begin(b->session, number, 1e-4f, b->all.id, b->all.n, b->slots.id, b->slots.n));
-    TT_TRY(tti_session_batch(b->session, tti_batch_feed(b->batch), 0, 1.0f / (float)b->a->batch));
+    TT_TRY(tti_session_batch(b->session, tti_batch_feed(b->batch), 0,
+                             1.0f / (float)TT_MAX(b->losses, 1)));
     TT_TRY(tti_session_update(b->session));
     return tti_device_finish(b->dev);
 }
@@ -174,6 +191,7 @@ int cmd_bench(int argc, char **argv) {
     tti_idset_free(&b.slots);
     tti_free(b.seqs);
     tti_free(b.ids);
+    tti_free(b.next);
     tti_free(b.selected);
     tti_free(b.times);
     tti_model_free(b.model);

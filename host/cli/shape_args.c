@@ -4,7 +4,6 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
-#include "host/train/batch.h"
 #include "host/train/select.h"
 
 enum {
@@ -144,16 +143,26 @@ int tti_shape_args_parse(tti_shape_args *a, int argc, char **argv, const char *u
                 argv[0]);
         return 2;
     }
-    if (!a->opts.lora_ntargets) split(a, "query,value,q_lin,v_lin");
+    bool decoder;
+    if (tti_model_is_decoder(&decoder, a->model) != TT_OK) {
+        fprintf(stderr, "tokentune: %s\n", tt_error());
+        return 1;
+    }
+    if (decoder) a->opts.task = TTI_TASK_CAUSAL;
     *done = false;
     return 0;
 }
 
 void tti_shape_args_free(tti_shape_args *a) { tti_free(a->targets_text); }
 
+size_t tti_shape_args_selected(const tti_shape_args *a) {
+    const tti_selector s = {.decoder = a->opts.task == TTI_TASK_CAUSAL, .keep = a->keep};
+    return tti_selected(&s, &(tti_choice){.n = a->seq});
+}
+
 tti_rows tti_shape_args_rows(const tti_shape_args *a, const tti_model_info *info, int att_rows) {
-    const size_t k = tti_select_count(a->keep, a->seq);
-    return tti_batch_bounds(info, att_rows, a->batch, a->batch * a->seq, a->batch * k, 1);
+    return tti_batch_bounds(info, att_rows, a->batch, a->batch * a->seq,
+                            a->batch * tti_shape_args_selected(a), 1);
 }
 
 void tti_bytes_json(tti_str *s, const tti_bytes *b) {
