@@ -27,8 +27,9 @@ static tt_status make_dirs(const char *path, mode_t mode) {
         const char kept = *at;
         *at = 0;
         /* some systems say EROFS or EACCES, not EEXIST, for a folder that is there */
-        if (mkdir(p, mode) && !tti_dir_exists(p)) {
-            if (errno == EEXIST) errno = ENOTDIR;
+        const int failed = mkdir(p, mode) ? errno : 0;
+        if (failed && !tti_dir_exists(p)) {
+            errno = failed == EEXIST ? ENOTDIR : failed;
             s = io_fail(p, "make the folder");
         }
         *at = kept;

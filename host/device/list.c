@@ -195,7 +195,9 @@ static void write_note(char note[512], size_t platforms, size_t devices, size_t 
                  "%s: install a driver for this machine (Debian: pocl-opencl-icd for the CPU; "
                  "intel-opencl-icd, mesa-opencl-icd with RUSTICL_ENABLE, or the vendor's for a "
                  "GPU)%s%s",
-                 devices ? "no device is usable" : "OpenCL drivers are here but show no device",
+                 devices ? "no device is usable"
+                         : "OpenCL drivers are here but show no device (PoCL shows none where it "
+                           "cannot write: set POCL_CACHE_DIR to a folder of yours)",
                  barred ? "; " : "", permission);
     }
 }

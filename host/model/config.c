@@ -35,10 +35,13 @@ static tt_status read_act(const char *file, const char *key, const char *name, t
                     file, key, name);
 }
 
-static tt_status need_int(const tti_model *m, const char *key, int *out, int least) {
+/* Graph and plan of more layers than any model has would take hours. */
+enum { MOST = INT32_MAX / 4, MOST_LAYERS = 1024 };
+
+static tt_status need_int(const tti_model *m, const char *key, int *out, int most) {
     int64_t v;
     TT_TRY(tti_json_need(at(m), key));
-    TT_TRY(tti_json_int_in(at(m), key, &v, 0, least, INT32_MAX / 4));
+    TT_TRY(tti_json_int_in(at(m), key, &v, 0, 1, most));
     *out = (int)v;
     return TT_OK;
 }
@@ -102,15 +105,15 @@ static const char *default_act(const tti_family *f) {
 static tt_status read_sizes(tti_model *m) {
     const tti_family *f = m->family;
     tti_sizes *s = &m->sizes;
-    TT_TRY(need_int(m, "vocab_size", &s->vocab, 1));
-    TT_TRY(need_int(m, f->max_pos, &s->max_pos, 1));
-    TT_TRY(need_int(m, f->hidden, &s->hidden, 1));
-    TT_TRY(need_int(m, f->layers, &s->layers, 1));
-    TT_TRY(need_int(m, f->heads, &s->heads, 1));
+    TT_TRY(need_int(m, "vocab_size", &s->vocab, MOST));
+    TT_TRY(need_int(m, f->max_pos, &s->max_pos, MOST));
+    TT_TRY(need_int(m, f->hidden, &s->hidden, MOST));
+    TT_TRY(need_int(m, f->layers, &s->layers, MOST_LAYERS));
+    TT_TRY(need_int(m, f->heads, &s->heads, MOST));
     if (f->decoder && f->decoder->conv1d && !tti_json_get(m->config->json, f->ffn))
         s->ffn = 4 * s->hidden; /* GPT-2 leaves n_inner null */
     else
-        TT_TRY(need_int(m, f->ffn, &s->ffn, 1));
+        TT_TRY(need_int(m, f->ffn, &s->ffn, MOST));
     if (s->hidden % s->heads && !(f->decoder && tti_json_get(m->config->json, "head_dim")))
         return tti_fail(TT_E_FORMAT, "%s: %s %d is no multiple of %s %d", m->config->path,
                         f->hidden, s->hidden, f->heads, s->heads);

@@ -143,6 +143,14 @@ Test(file, places_that_cannot_be_written) {
     expect_error(tti_dir_begin(&aside, in("a")), TT_E_IO, "is a file");
 }
 
+Test(file, folder_that_may_not_be_made) {
+    cr_assert(!chmod(folder, 0555));
+    if (geteuid() == 0) cr_assert(!seteuid(65534)); /* the superuser may do anything */
+    expect_error(tti_mkdirs(in("x/y")), TT_E_IO, "/x: cannot make the folder: Permission denied");
+    if (getuid() == 0) cr_assert(!seteuid(0));
+    cr_assert(!chmod(folder, 0755));
+}
+
 Test(file, link_stays_a_link) {
     cr_assert_eq(tti_file_write(in("real"), "old", 3), TT_OK);
     cr_assert(!symlink("real", in("link")));
