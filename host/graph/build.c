@@ -33,6 +33,7 @@ static const tti_shape input_shape[TTI_IN_COUNT] = {
     [TTI_IN_TYPE_DST] = {TTI_ROWS_UNIQ, 0, 1, TTI_I32},
     [TTI_IN_CACHE] = {TTI_ROWS_SEQ, 0, 2, TTI_I32},
     [TTI_IN_CACHE_ROW] = {TTI_ROWS_SEL, 0, 1, TTI_I32},
+    [TTI_IN_KEPT_REST] = {TTI_ROWS_REST, 0, 1, TTI_I32},
 };
 
 size_t tti_shape_count(const tti_shape *s, const tti_rows *rows) {

@@ -114,6 +114,7 @@ typedef enum {
     TTI_IN_TYPE_DST,
     TTI_IN_CACHE,     /* [seq,2] cache rows of each sequence's kept keys: the first, and the end */
     TTI_IN_CACHE_ROW, /* [sel] cache row that keeps the row's own key and value */
+    TTI_IN_KEPT_REST, /* [rest] row of each among all rows of the batch, by sequence and position */
     TTI_IN_COUNT
 } tti_input;
 

@@ -97,6 +97,14 @@ static tti_val mlp(tti_builder *b, tti_val x, int layer) {
     return close_part(b, x, y, layer, d->down, d->post2, SITE_BLOCKS + layer * SITES_A_BLOCK + 2);
 }
 
+/* Keys and values of REST rows as a first pass left them; the backward pass gathers them again. */
+static void gather_kept(tti_builder *b, int layer, tti_val qkv[3]) {
+    const bool grad = tti_graph_no_grad(b->g, true), keep = tti_graph_recompute(b->g, true);
+    for (int i = 0; i < 2; i++) qkv[1 + i] = tti_gather_kept(b->g, b->kept + 2 * layer + i);
+    tti_graph_recompute(b->g, keep);
+    tti_graph_no_grad(b->g, grad);
+}
+
 /* As in encoders, what the last block computes for REST beyond keys and values is removed later. */
 static void block(tti_builder *b, tti_val x[TTI_STREAMS], int layer) {
     const tti_decoder *d = b->m->family->decoder;
@@ -108,11 +116,14 @@ static void block(tti_builder *b, tti_val x[TTI_STREAMS], int layer) {
     tti_val qkv[TTI_STREAMS][3] = {{TTI_NONE, TTI_NONE, TTI_NONE}, {TTI_NONE, TTI_NONE, TTI_NONE}};
     for (int i = 0; i < 2 && b->cache != TTI_NONE; i++)
         qkv[TTI_REST][1 + i] = b->cache + 2 * layer + i;
+    if (b->kept != TTI_NONE) gather_kept(b, layer, qkv[TTI_REST]);
     for (int t = TTI_STREAMS - 1; t >= 0; t--) {
         if (x[t] == TTI_NONE) continue;
         tti_graph_no_grad(b->g, t == TTI_REST);
         project(b, x[t], layer, t == TTI_REST, qkv[t]);
     }
+    for (int i = 0; i < 2 && b->keys; i++)
+        tti_graph_keep(b->g, b->keys[2 * layer + i] = qkv[TTI_SEL][1 + i]);
     for (int t = TTI_STREAMS - 1; t >= 0; t--) {
         if (x[t] == TTI_NONE) continue;
         tti_graph_no_grad(b->g, t == TTI_REST);
@@ -178,20 +189,29 @@ static void class_head(tti_builder *b, tti_val x, const tti_forward_opts *o, tti
     tti_loss(b->g, out->logits, out->loss, b->m->opts.task == TTI_TASK_CLASSIFY);
 }
 
-/* Keys and values kept, two a layer, in place of the stream REST. */
-static tt_status declare_cache(tti_builder *b, const tti_forward_opts *o) {
+/* Accumulators of `rows` rows for keys and values, two a layer; gives the first. */
+static tti_val declare_keys(tti_builder *b, const char *what, size_t rows) {
     const tti_sizes *s = &b->m->sizes;
-    b->cache = TTI_NONE;
-    if (!o->cache_rows) return TT_OK;
-    if (o->rest || o->training || o->gradient)
-        return tti_fail(TT_E_ARG, "a decoder with a cache of keys is for inference only");
-    for (int i = 0; i < 2 * s->layers; i++) {
+    tti_val first = TTI_NONE;
+    for (int i = 0; rows > 0 && i < 2 * s->layers; i++) {
         char name[32];
-        snprintf(name, sizeof name, "cache.%d.%s", i / 2, i % 2 ? "values" : "keys");
+        snprintf(name, sizeof name, "%s.%d.%s", what, i / 2, i % 2 ? "values" : "keys");
         const tti_val v = tti_graph_accumulator(
-            b->g, name, tti_shape_const(o->cache_rows, (size_t)(s->kv_heads * s->head_dim)));
-        if (i == 0) b->cache = v;
+            b->g, name, tti_shape_const(rows, (size_t)(s->kv_heads * s->head_dim)));
+        if (i == 0) first = v;
     }
+    return first;
+}
+
+/* Keys and values that stand for those of the stream REST, or that are to be kept. */
+static tt_status declare_others(tti_builder *b, const tti_forward_opts *o, tti_forward_out *out) {
+    if (o->cache_rows && (o->rest || o->training || o->gradient))
+        return tti_fail(TT_E_ARG, "a decoder with a cache of keys is for inference only");
+    if (o->keys && (o->rest || o->gradient))
+        return tti_fail(TT_E_ARG, "a first pass has no REST rows and no gradient");
+    b->keys = o->keys;
+    out->cache = b->cache = declare_keys(b, "cache", o->cache_rows);
+    out->kept = b->kept = declare_keys(b, "kept", o->rest ? o->kept_rows : 0);
     return tti_graph_status(b->g);
 }
 
@@ -199,15 +219,14 @@ tt_status tti_decoder_forward(tti_model *m, tti_graph *g, const tti_forward_opts
                               tti_forward_out *out) {
     tti_builder b;
     TT_TRY(tti_builder_open(&b, m, g, o->training));
-    const tt_status cached = declare_cache(&b, o);
-    out->cache = b.cache;
-    if (cached != TT_OK) {
+    const tt_status others = declare_others(&b, o, out);
+    if (others != TT_OK) {
         tti_builder_close(&b);
-        return cached;
+        return others;
     }
     tti_val x[TTI_STREAMS] = {TTI_NONE, TTI_NONE};
     for (int t = TTI_STREAMS - 1; t >= 0; t--) {
-        if (t == TTI_REST && !o->rest) continue;
+        if (t == TTI_REST && (!o->rest || b.kept != TTI_NONE)) continue;
         tti_graph_no_grad(g, t == TTI_REST);
         x[t] = embed(&b, t);
     }

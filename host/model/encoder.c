@@ -137,7 +137,7 @@ static tt_status build(tti_builder *b, const tti_forward_opts *o, tti_forward_ou
 
 tt_status tti_model_forward(tti_model *m, tti_graph *g, const tti_forward_opts *o,
                             tti_forward_out *out) {
-    *out = (tti_forward_out){TTI_NONE, TTI_NONE, TTI_NONE, TTI_NONE};
+    *out = (tti_forward_out){TTI_NONE, TTI_NONE, TTI_NONE, TTI_NONE, TTI_NONE};
     if (m->family->decoder) return tti_decoder_forward(m, g, o, out);
     tti_builder b;
     TT_TRY(tti_builder_open(&b, m, g, o->training));

@@ -140,6 +140,8 @@ typedef struct {
     bool dropout;
     tti_val *value; /* by parameter: its PARAM value, once used */
     tti_val cache;  /* decoders: the first of two a layer, or TTI_NONE */
+    tti_val kept;   /* the same of a first pass */
+    tti_val *keys;  /* of this first pass, or NULL */
 } tti_builder;
 enum { TTI_STREAMS = 2, TTI_SEL = 0, TTI_REST = 1 };
 enum { TTI_SITE_LORA = 8192 }; /* dropout sites of adapters begin there */

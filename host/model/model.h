@@ -103,6 +103,12 @@ typedef struct {
     /* causal: rows that each layer keeps keys and values of, of all sequences; SEL rows then come
      * behind them (TTI_IN_CACHE) and are kept as well (TTI_IN_CACHE_ROW). 0: none. No training. */
     size_t cache_rows;
+    /* causal: two passes over one batch. The first computes all rows as SEL and puts its keys and
+     * values, which live to the end of the run, into keys: two a layer, of the caller; NULL: no. The
+     * second has `rest`, but takes the keys and values of REST rows from accumulators of kept_rows
+     * rows (out->kept) instead of computing the stream; 0: no. */
+    tti_val *keys;
+    size_t kept_rows;
     enum { TTI_LOGITS_NONE, TTI_LOGITS_ALL, TTI_LOGITS_LAST } logits; /* causal: of which rows */
 } tti_forward_opts;
 typedef struct {
@@ -112,6 +118,7 @@ typedef struct {
     /* Accumulators [cache_rows, kv width] that the caller binds: keys of layer 0, its values, keys
      * of layer 1 and so on, one value behind the other; or TTI_NONE. */
     tti_val cache;
+    tti_val kept; /* the same for kept_rows */
 } tti_forward_out;
 /* Describes the model's forward pass (and loss) in g. */
 tt_status tti_model_forward(tti_model *m, tti_graph *g, const tti_forward_opts *o,

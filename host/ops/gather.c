@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-/* gather.c - the rows whose next token is supervised; kernels cl/gather.cl. */
+/* gather.c - the rows whose next token is supervised, and kept rows that REST rows stand for;
+ * kernels cl/gather.cl. */
 #include "host/ops/launch.h"
 
 enum { X, ROW }; /* inputs; of the gradient dy in place of x */
 
+enum { KEPT }; /* attr.i */
+
 static tt_status shape(tti_graph *g, tti_node *n) {
     const tti_shape x = *tti_val_shape(g, n->in[X]);
+    if (n->attr.i[KEPT]) {
+        tti_out(g, n, 0, tti_shape_rows(TTI_ROWS_REST, x.cols));
+        return TT_OK;
+    }
     if (x.kind != TTI_ROWS_SEL)
         return tti_fail(TT_E_SHAPE, "gather: x is %s, not [sel,C]", tti_shape_str(&x));
     tti_out(g, n, 0, tti_shape_rows(TTI_ROWS_LAB, x.cols));
@@ -36,6 +43,8 @@ static tt_status enqueue_bwd(tti_exec *e, const tti_node *n) { return run(e, n, 
 static const tti_op op_bwd = {.name = "gather_bwd", .shape = shape_bwd, .enqueue = enqueue_bwd};
 
 static tt_status backward(tti_graph *g, const tti_node *n) {
+    if (n->attr.i[KEPT])
+        return tti_fail(TT_E_UNSUPPORTED, "gather: no gradient flows into kept rows");
     const tti_val in[] = {tti_grad_of(g, n->out[0]), n->in[ROW]};
     tti_grad_add(g, n->in[X], tti_emit(g, &op_bwd, in, 2, NULL));
     return tti_graph_status(g);
@@ -46,4 +55,9 @@ static const tti_op op = {
 
 tti_val tti_gather_labelled(tti_graph *g, tti_val x) {
     return tti_emit(g, &op, (tti_val[]){x, tti_graph_input(g, TTI_IN_LAB_ROW)}, 2, NULL);
+}
+
+tti_val tti_gather_kept(tti_graph *g, tti_val kept) {
+    const tti_attr attr = {.i = {[KEPT] = 1}};
+    return tti_emit(g, &op, (tti_val[]){kept, tti_graph_input(g, TTI_IN_KEPT_REST)}, 2, &attr);
 }

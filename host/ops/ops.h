@@ -85,6 +85,10 @@ tti_val tti_scale(tti_graph *g, tti_val x, float s);
  */
 tti_val tti_gather_labelled(tti_graph *g, tti_val x);
 
+/* Rows TTI_IN_KEPT_REST of kept [rows,C], an accumulator that holds all rows of the batch:
+ * [rest,C]. No gradient. */
+tti_val tti_gather_kept(tti_graph *g, tti_val kept);
+
 /* Next-token loss fused with the output projection: logits = x w^T of x [lab,d], w [vocab,d],
  * capped as cap * tanh(logits / cap) where cap > 0; cross-entropy with TTI_IN_LAB_ID. Adds
  * sum(loss) * loss_scale into the accumulator `loss` [1,1]. Logits exist for `chunk` rows at a

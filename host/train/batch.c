@@ -107,8 +107,9 @@ static void add_blocks(stream *s, size_t first, size_t seq, int att_rows) {
     }
 }
 
-static void add_sequence(stream *sel, stream *rest, const tti_model_info *info,
+static void add_sequence(stream *sel, stream *rest, int32_t *kept, const tti_model_info *info,
                          const tti_sequence *q) {
+    const size_t before = sel->rows + rest->rows;
     size_t next = 0;     /* in q->selected */
     int32_t counted = 0; /* tokens so far that are not padding */
     bool skips_pad = info->posid_pad >= 0;
@@ -117,6 +118,7 @@ static void add_sequence(stream *sel, stream *rest, const tti_model_info *info,
         stream *s = chosen ? sel : rest;
         if (chosen) next++;
         size_t r = s->rows++;
+        if (!chosen) kept[r] = (int32_t)(before + t);
         s->ids[r] = q->ids[t];
         s->pos[r] = (int32_t)t;
         if (!skips_pad)
@@ -145,6 +147,7 @@ static tt_status make_room(tti_batch *b, const tti_rows *rows) {
         [TTI_IN_POS_DST] = TTI_ROWS_SEL,     [TTI_IN_TYPE_PERM] = TTI_ROWS_SEL,
         [TTI_IN_TYPE_START] = TTI_ROWS_SEL,  [TTI_IN_TYPE_DST] = TTI_ROWS_SEL,
         [TTI_IN_LAB_ROW] = TTI_ROWS_SEL,     [TTI_IN_LAB_ID] = TTI_ROWS_SEL,
+        [TTI_IN_KEPT_REST] = TTI_ROWS_REST,
     };
     for (int i = 0; i < TTI_IN_COUNT; i++) {
         size_t n = rows->n[kind[i]];
@@ -181,7 +184,7 @@ static void fill_rows(tti_batch *b, const tti_model_info *info, int att_rows,
         size_t s0 = sel.rows, r0 = rest.rows;
         sel.off[i] = (int32_t)s0;
         rest.off[i] = (int32_t)r0;
-        add_sequence(&sel, &rest, info, &seqs[i]);
+        add_sequence(&sel, &rest, in[TTI_IN_KEPT_REST], info, &seqs[i]);
         add_blocks(&sel, s0, i, att_rows);
         add_blocks(&rest, r0, i, att_rows);
         if (info->task == TTI_TASK_REGRESS)

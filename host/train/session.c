@@ -11,6 +11,7 @@ struct tti_session {
     tti_session_opts opts;
     tti_graph *graph;
     tti_forward_out out;
+    tti_val *keys; /* of a first pass: two a layer */
     tti_plan *plan;
     tti_exec *exec;
     tti_optimizer *optimizer;
@@ -36,10 +37,14 @@ tti_session_opts tti_session_defaults(void) {
 static tt_status build_graph(tti_session *s) {
     const tti_session_opts *o = &s->opts;
     if (!(s->graph = tti_graph_new())) return TT_E_NOMEM;
+    const size_t layers = (size_t)tti_model_get_info(s->model)->layers;
+    if (o->keep_keys && !(s->keys = tti_calloc(2 * layers, sizeof *s->keys))) return TT_E_NOMEM;
     const tti_forward_opts f = {.training = o->dropout,
                                 .gradient = o->training,
                                 .rest = o->max.n[TTI_ROWS_REST] > 0,
                                 .loss = o->training || o->loss,
+                                .keys = s->keys,
+                                .kept_rows = o->kept_rows,
                                 .logits = o->logits};
     TT_TRY(tti_model_forward(s->model, s->graph, &f, &s->out));
     if (o->training) TT_TRY(tti_graph_backward(s->graph));
@@ -188,6 +193,7 @@ void tti_session_free(tti_session *s) {
     tti_plan_free(s->plan);
     tti_graph_free(s->graph);
     tti_free(s->arenas);
+    tti_free(s->keys);
     tti_free(s);
 }
 
@@ -208,6 +214,12 @@ tti_bytes tti_session_planned(const tti_session *s) { return s->planned; }
 tti_bytes tti_session_allocated(const tti_session *s) { return s->allocated; }
 tti_optimizer *tti_session_optimizer(tti_session *s) { return s->optimizer; }
 tti_exec *tti_session_exec(tti_session *s) { return s->exec; }
+
+void tti_session_keys(tti_session *s, const tti_session *first) {
+    const int n = 2 * tti_model_get_info(s->model)->layers;
+    for (int i = 0; s->out.kept != TTI_NONE && i < n; i++)
+        tti_exec_bind(s->exec, s->out.kept + i, first->exec->mem[first->keys[i]]);
+}
 
 void tti_session_slots(tti_session *s, const int32_t *slot_ids, size_t slots) {
     s->slot_ids = slot_ids;

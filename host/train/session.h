@@ -10,10 +10,15 @@
 typedef struct {
     bool training; /* gradients and updates; else forward only */
     bool dropout;
-    bool loss;     /* labels are fed; implied by training */
-    int logits;    /* causal: TTI_LOGITS_NONE, _ALL or _LAST */
-    tti_rows max;  /* planned row counts; REST 0: every row is selected */
-    uint32_t seed; /* of dropout */
+    bool loss;    /* labels are fed; implied by training */
+    int logits;   /* causal: TTI_LOGITS_NONE, _ALL or _LAST */
+    tti_rows max; /* planned row counts; REST 0: every row is selected */
+    /* Two passes over each batch (see tti_forward_opts): keep_keys: the session is the first one;
+     * kept_rows: it is the second one, of a first one planned for so many SEL rows;
+     * tti_session_keys tells which. */
+    bool keep_keys;
+    size_t kept_rows;
+    uint32_t seed;                                        /* of dropout */
     float beta1, beta2, eps, weight_decay, max_grad_norm; /* max_grad_norm 0: no clipping */
 } tti_session_opts;
 tti_session_opts tti_session_defaults(void);
@@ -34,6 +39,10 @@ tt_status tti_session_plan(tti_bytes *out, const tti_caps *caps, tti_gemm *gemm,
                            const tti_session_opts *o);
 tti_bytes tti_session_planned(const tti_session *s);
 tti_bytes tti_session_allocated(const tti_session *s); /* from the device's ledger */
+
+/* The keys and values that s works with are those of `first`, whose last batch must be the same
+ * one, all rows selected. Borrows first. */
+void tti_session_keys(tti_session *s, const tti_session *first);
 
 /* One optimizer step = begin, one or more batches, update. Nothing here waits for the device.
  * begin: ids = the different token ids that any batch of the step reads (ascending, n of them);

@@ -170,11 +170,18 @@ static tt_status load_model(tti_job *r) {
     return tti_model_load(&r->model, r->o->dry_run ? NULL : r->dev, dir, &o);
 }
 
+/* The second pass of select.policy loss takes the keys and values of the first where each step is
+ * one batch; else those of all batches of a step would have to be kept. */
+static bool reuses_keys(const tti_job *r) {
+    return r->c->select.policy == TTI_SELECT_LOSS && r->c->train.accumulate == 1;
+}
+
 static tti_session_opts session_options(tti_job *r) {
     const tti_config *c = r->c;
     tti_session_opts o = tti_session_defaults();
     o.training = o.dropout = o.loss = true;
     o.max = tti_steps_rows(r->steps);
+    if (reuses_keys(r)) o.kept_rows = tti_steps_scout_rows(r->steps).n[TTI_ROWS_SEL];
     o.seed = (uint32_t)c->train.seed;
     o.beta1 = (float)c->train.beta1;
     o.beta2 = (float)c->train.beta2;
@@ -216,6 +223,7 @@ static tti_session_opts scout_options(tti_job *r) {
     tti_session_opts o = tti_session_defaults();
     o.dropout = o.loss = true;
     o.max = tti_steps_scout_rows(r->steps);
+    o.keep_keys = reuses_keys(r);
     o.seed = (uint32_t)r->c->train.seed;
     return o;
 }
@@ -226,6 +234,7 @@ static tt_status make_scout(tti_job *r) {
     r->scout_loss = tti_calloc(o.max.n[TTI_ROWS_LAB] + 1, sizeof *r->scout_loss);
     if (!r->scout_loss) return TT_E_NOMEM;
     TT_TRY(tti_session_new(&r->scout, r->dev, r->gemm, r->model, &o));
+    tti_session_keys(r->session, r->scout);
     const tti_bytes b = tti_session_planned(r->scout);
     r->last.scout_bytes = b.total - b.weights;
     return TT_OK;

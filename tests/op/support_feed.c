@@ -84,7 +84,10 @@ static void add_sequence(td_feed *f, const td_batch *b, int s, int att_rows) {
     for (int pos = 0; pos < len; pos++) {
         const bool selected = left > 0 && (pos % 2 == 0 || len - pos == left);
         left -= selected;
-        if (selected) put_label(f, n[TTI_ROWS_SEL], pos, len);
+        if (selected)
+            put_label(f, n[TTI_ROWS_SEL], pos, len);
+        else
+            f->in[TTI_IN_KEPT_REST][n[TTI_ROWS_REST]] = (int32_t)(sel0 + rest0) + pos;
         put_row(f, selected, n[selected ? TTI_ROWS_SEL : TTI_ROWS_REST]++, s, pos, len);
     }
     f->in[TTI_IN_OFF_SEL][s + 1] = (int32_t)n[TTI_ROWS_SEL];

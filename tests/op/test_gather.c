@@ -35,9 +35,34 @@ static const td_case cases[] = {
     {0},
 };
 
+static tti_val build_kept(tti_graph *g, const tti_val *v, const td_case *c) {
+    (void)c;
+    return tti_gather_kept(g, v[0]);
+}
+
+static void ref_kept(double *y, const double *const *v, const td_case *c, const td_feed *f) {
+    const size_t n = c->in[0].cols;
+    for (size_t i = 0; i < td_rows(f, TTI_ROWS_REST, 0); i++)
+        for (size_t k = 0; k < n; k++)
+            y[i * n + k] = v[0][(size_t)f->in[TTI_IN_KEPT_REST][i] * n + k];
+}
+
+#define KEPT(rows, n)                               \
+    {                                               \
+        { TTI_ROWS_CONST, rows, n, .frozen = true } \
+    }
+static const td_case kept[] = {
+    {"of all rows", &ragged, KEPT(41, 37), build_kept, ref_kept, 0, 0},
+    {"wide", &ragged, KEPT(41, 4100), build_kept, ref_kept, 0, 0},
+    {"no other row", &single, KEPT(3, 20), build_kept, ref_kept, 0, 0},
+    {"no selected row", &none, KEPT(5, 20), build_kept, ref_kept, 0, 0},
+    {0},
+};
+
 Test(gather, values_and_gradients) {
     td_env env = td_open();
     td_check_all(&env, cases);
+    td_check_all(&env, kept);
     td_close(&env);
 }
 
