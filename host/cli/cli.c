@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* cli.c - options, help, failures. */
+#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,8 +62,26 @@ static int unknown_option(const tti_command *c, const char *arg, size_t n) {
     return tti_cli_usage("%s: %s: unknown option; see tokentune %s --help", c->name, name, c->name);
 }
 
+static int set_number(const tti_command *c, const tti_opt *o, const char *value) {
+    char *end;
+    const double x = strtod(value, &end);
+    if (end == value || *end != 0 || !isfinite(x))
+        return tti_cli_usage("%s: %s %s: expected a number", c->name, o->name, value);
+    *(double *)o->to = x;
+    return TTI_EXIT_OK;
+}
+
+static int add_text(const tti_opt *o, const char *value) {
+    tti_opt_list *l = o->to;
+    if (TTI_GROW(l->v, l->cap, l->n + 1) != TT_OK) return tti_cli_failed();
+    l->v[l->n++] = value;
+    return TTI_EXIT_OK;
+}
+
 static int set_value(const tti_command *c, const tti_opt *o, const char *value) {
     char *end;
+    if (o->type == TTI_OPT_NUMBER) return set_number(c, o, value);
+    if (o->type == TTI_OPT_LIST) return add_text(o, value);
     if (o->type == TTI_OPT_TEXT) {
         if (value[0] == 0)
             return tti_cli_usage("%s: %s: expected %s, found nothing", c->name, o->name, o->value);

@@ -8,14 +8,26 @@
 
 enum { TTI_EXIT_OK, TTI_EXIT_FAILED, TTI_EXIT_USAGE };
 
-typedef enum { TTI_OPT_FLAG, TTI_OPT_TEXT, TTI_OPT_COUNT } tti_opt_type;
+typedef enum {
+    TTI_OPT_FLAG,
+    TTI_OPT_TEXT,
+    TTI_OPT_COUNT,
+    TTI_OPT_NUMBER,
+    TTI_OPT_LIST /* may be given more than once */
+} tti_opt_type;
+
+/* Zero-initialise; whoever declares it frees v. The texts are those of argv. */
+typedef struct {
+    const char **v;
+    size_t n, cap;
+} tti_opt_list;
 
 /* One long option. The target keeps its value where the option is not given. */
 typedef struct {
     const char *name;  /* "--device" */
     const char *value; /* name of the value in the help; NULL for flags */
     tti_opt_type type;
-    void *to;         /* bool *, const char ** or size_t * (at least 1) */
+    void *to;         /* bool *, const char **, size_t * (at least 1), double * or tti_opt_list * */
     const char *help; /* one line */
 } tti_opt;
 

@@ -10,6 +10,7 @@
     X(train, "fine-tune a model as a YAML file says; resume a run")     \
     X(eval, "measure a trained model on labelled data")                 \
     X(predict, "labels and probabilities for texts, as JSON lines")     \
+    X(generate, "continue prompts, or hold a conversation")             \
     X(merge, "an adapter and its base model as one model folder")       \
     X(plan, "the bytes that a training step will need, before any run") \
     X(verify, "run parity cases on a device")                           \
