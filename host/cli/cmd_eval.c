@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* cmd_eval.c - tokentune eval: how good a trained model is on labelled data. */
+#include "host/cli/lm_eval.h"
 #include "host/cli/trained_args.h"
 
 int cmd_eval(int argc, char **argv);
@@ -8,7 +9,8 @@ static const char summary[] =
     "Computes loss, accuracy, macro-F1 and Matthews correlation (or Pearson and Spearman\n"
     "correlation of a regression) of MODEL, a folder as `tokentune train` or transformers write "
     "it,\n"
-    "or an adapter folder, over all samples of the data files (JSONL, TSV, CSV).\n";
+    "or an adapter folder, over all samples of the data files (JSONL, TSV, CSV).\n"
+    "Models that predict tokens answer questions instead: tokentune eval MODEL --help.\n";
 
 static tt_status print(const tti_scores *s, bool json) {
     tti_str out = {0};
@@ -77,6 +79,7 @@ done:
 
 int cmd_eval(int argc, char **argv) {
     options o = {.a = {.batch = 32}};
+    if (tti_cli_is_causal(argc, argv)) return tti_cli_lm_eval(argc, argv);
     const tti_opt table[] = {
         {"--json", NULL, TTI_OPT_FLAG, &o.json, "one JSON line"},
         {"--label", "COLUMN", TTI_OPT_TEXT, &o.label, "column of the label [label]"},

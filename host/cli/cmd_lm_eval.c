@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+/* cmd_lm_eval.c - tokentune eval of a model that predicts tokens. */
+#include <string.h>
+#include "host/cli/lm_eval.h"
+#include "host/eval/harness.h"
+#include "host/train/export.h"
+
+static const char summary[] =
+    "Of a model that predicts tokens, or an adapter of one: multiple-choice questions answered by\n"
+    "the likelihood of the choices (acc and acc_norm as lm-evaluation-harness has them), or the\n"
+    "perplexity of texts. FILE holds a JSON object a line, in the keys of MMLU, ARC, HellaSwag,\n"
+    "WinoGrande, TruthfulQA, {\"context\", \"choices\", \"gold\"} or {\"text\"}; or plain text.\n";
+
+typedef struct {
+    const char *base, *device, *gemm, *task, *examples, *description, *each;
+    size_t shots, limit, max_len, rows;
+    bool json;
+} options;
+
+/* ---- results ---- */
+
+static void add_number(tti_str *out, bool json, const char *name, double v) {
+    tti_str_printf(out, json ? ", \"%s\": %.15g" : "%-16s  %.6g\n", name, v);
+}
+
+static void add_count(tti_str *out, bool json, const char *name, size_t v) {
+    tti_str_printf(out, json ? ", \"%s\": %zu" : "%-16s  %zu\n", name, v);
+}
+
+static tt_status finish(tti_str *out, bool json) {
+    if (json) tti_str_puts(out, "}\n");
+    if (out->status == TT_OK) fputs(out->p, stdout);
+    tt_status s = out->status;
+    tti_str_free(out);
+    return s;
+}
+
+static void begin(tti_str *out, bool json, const char *task, const char *path) {
+    if (!json) {
+        tti_str_printf(out, "%-16s  %s\n%-16s  %s\n", "file", path, "task", task);
+        return;
+    }
+    tti_str_printf(out, "{\"task\": \"%s\", \"file\": ", task);
+    tti_str_json(out, path, strlen(path));
+}
+
+static tt_status print_choices(const tti_choice_scores *c, const options *o, const char *path) {
+    tti_str s = {0};
+    begin(&s, o->json, c->mc2 ? "truthfulqa_mc2" : tti_choice_shape_name(c->shape), path);
+    add_count(&s, o->json, "questions", c->n);
+    add_count(&s, o->json, "shots", o->shots);
+    add_number(&s, o->json, "acc", c->acc);
+    add_number(&s, o->json, "acc_stderr", c->acc_stderr);
+    if (!c->mc2) {
+        add_number(&s, o->json, "acc_norm", c->acc_norm);
+        add_number(&s, o->json, "acc_norm_stderr", c->acc_norm_stderr);
+        add_number(&s, o->json, "acc_bytes", c->acc_bytes);
+    }
+    return finish(&s, o->json);
+}
+
+static tt_status print_perplexity(const tti_perplexity *p, const options *o, const char *path) {
+    tti_str s = {0};
+    begin(&s, o->json, "text", path);
+    add_count(&s, o->json, "documents", p->documents);
+    add_count(&s, o->json, "tokens", p->tokens);
+    add_number(&s, o->json, "loss", -p->loglik / (double)p->tokens);
+    add_number(&s, o->json, "token_perplexity", p->token_perplexity);
+    add_number(&s, o->json, "word_perplexity", p->word_perplexity);
+    add_number(&s, o->json, "byte_perplexity", p->byte_perplexity);
+    add_number(&s, o->json, "bits_per_byte", p->bits_per_byte);
+    return finish(&s, o->json);
+}
+
+/* ---- the command ---- */
+
+typedef struct {
+    tti_device *dev;
+    tti_gemm *gemm;
+    tti_trained t;
+    tti_scorer *scorer;
+    tti_pairs pairs;
+    FILE *each;
+} run;
+
+static tt_status open_run(run *r, const options *o, const char *model) {
+    TT_TRY(tti_trained_read(&r->t, model, o->base));
+    if (r->t.about.task != TTI_TASK_CAUSAL)
+        return tti_fail(TT_E_UNSUPPORTED, "%s: the model does not predict tokens", model);
+    TT_TRY(tti_device_open(&r->dev, o->device));
+    TT_TRY(tti_gemm_new(&r->gemm, r->dev, o->gemm));
+    TT_TRY(tti_trained_load(&r->t, r->dev));
+    size_t most = (size_t)tti_model_get_info(r->t.model)->max_len;
+    if (o->max_len > most)
+        return tti_fail(TT_E_ARG, "--max-len %zu: the model reads at most %zu tokens", o->max_len,
+                        most);
+    if (o->max_len > 0) most = o->max_len;
+    TT_TRY(tti_pairs_open(&r->pairs, r->t.tokenizer, most));
+    return tti_scorer_new(&r->scorer, r->dev, r->gemm, r->t.model, most, o->rows);
+}
+
+static void close_run(run *r) {
+    if (r->each) fclose(r->each);
+    tti_scorer_free(r->scorer);
+    tti_pairs_close(&r->pairs);
+    tti_trained_free(&r->t);
+    tti_gemm_free(r->gemm);
+    tti_device_close(r->dev);
+}
+
+static tt_status one_file(run *r, const options *o, tti_choice_shape shape, const char *path) {
+    bool text = o->task && !strcmp(o->task, "text");
+    if (!o->task || !strcmp(o->task, "auto")) TT_TRY(tti_perplexity_fits(&text, path));
+    if (text) {
+        tti_perplexity p;
+        TT_TRY(tti_perplexity_evaluate(&p, r->scorer, &r->pairs, path, o->limit));
+        return print_perplexity(&p, o, path);
+    }
+    const tti_choice_opts c = {.shape = shape,
+                               .shots = o->shots,
+                               .examples = o->examples,
+                               .description = o->description,
+                               .limit = o->limit,
+                               .each = r->each};
+    tti_choice_scores scores;
+    TT_TRY(tti_choice_evaluate(&scores, r->scorer, &r->pairs, path, &c));
+    return print_choices(&scores, o, path);
+}
+
+static tt_status evaluate(const options *o, const char *model, const char *const *files, size_t n) {
+    run r = {0};
+    tti_choice_shape shape = TTI_CHOICE_NONE;
+    tt_status s = TT_OK;
+    if (o->task && strcmp(o->task, "text") && strcmp(o->task, "auto")) {
+        shape = tti_choice_shape_named(o->task);
+        if (shape == TTI_CHOICE_NONE)
+            TT_GO(tti_fail(TT_E_ARG,
+                           "--task %s: expected auto, mmlu, arc, hellaswag, winogrande, "
+                           "truthfulqa, choices or text",
+                           o->task));
+    }
+    TT_GO(open_run(&r, o, model));
+    if (o->each && !(r.each = fopen(o->each, "w")))
+        TT_GO(tti_fail(TT_E_IO, "%s: cannot be written", o->each));
+    for (size_t i = 0; i < n; i++) TT_GO(one_file(&r, o, shape, files[i]));
+    tti_debug("%zu tokens computed", tti_scorer_computed(r.scorer));
+    if (r.each && (fflush(r.each) != 0 || ferror(r.each)))
+        s = tti_fail(TT_E_IO, "%s: cannot be written", o->each);
+done:
+    close_run(&r);
+    return s;
+}
+
+int tti_cli_lm_eval(int argc, char **argv) {
+    options o = {0};
+    const tti_opt table[] = {
+        {"--task", "NAME", TTI_OPT_TEXT, &o.task, "mmlu, arc, ... or text [by the keys]"},
+        {"--shots", "N", TTI_OPT_COUNT, &o.shots, "examples before each question [none]"},
+        {"--train", "FILE", TTI_OPT_TEXT, &o.examples, "where they are: its first N"},
+        {"--description", "TEXT", TTI_OPT_TEXT, &o.description,
+         "stands first; {subject} is the question's"},
+        {"--limit", "N", TTI_OPT_COUNT, &o.limit, "only the first N questions or documents"},
+        {"--samples", "FILE", TTI_OPT_TEXT, &o.each, "write each question's likelihoods there"},
+        {"--base", "DIR", TTI_OPT_TEXT, &o.base, "the model below an adapter folder"},
+        {"--max-len", "N", TTI_OPT_COUNT, &o.max_len, "tokens read at most [the model's]"},
+        {"--rows", "N", TTI_OPT_COUNT, &o.rows, "tokens computed at once [512]"},
+        {"--json", NULL, TTI_OPT_FLAG, &o.json, "print a JSON line for each file"},
+        {"--device", "SPEC", TTI_OPT_TEXT, &o.device, "see tokentune devices --help"},
+        {"--gemm", "NAME", TTI_OPT_TEXT, &o.gemm, "auto, clblast or tile"},
+    };
+    const tti_command command = {.name = "eval",
+                                 .arguments = "MODEL FILE...",
+                                 .about = summary,
+                                 .options = table,
+                                 .noptions = TT_COUNT(table),
+                                 .least = 2,
+                                 .most = SIZE_MAX};
+    const char **args = tti_calloc((size_t)argc, sizeof *args);
+    size_t nargs;
+    int status;
+    if (!args) return tti_cli_failed();
+    if (tti_cli_parse(&command, argc, argv, args, &nargs, &status)) {
+        if (o.shots > 0 && !o.examples)
+            status = tti_cli_usage("eval: --shots needs --train FILE");
+        else if (evaluate(&o, args[0], args + 1, nargs - 1) != TT_OK)
+            status = tti_cli_failed();
+    }
+    tti_free(args);
+    return status;
+}
+
+/* Whether an argument is a folder of a model that predicts tokens, or of an adapter of one. */
+bool tti_cli_is_causal(int argc, char **argv) {
+    for (int i = 1; i < argc; i++) {
+        tti_trained t = {0};
+        if (argv[i][0] == '-' || !strcmp(argv[i - 1], "--base")) continue;
+        const char *base = NULL;
+        for (int k = 1; k < argc; k++) {
+            if (!strcmp(argv[k], "--base") && k + 1 < argc) base = argv[k + 1];
+            if (!strncmp(argv[k], "--base=", 7)) base = argv[k] + 7;
+        }
+        if (tti_trained_read(&t, argv[i], base) != TT_OK) continue;
+        const bool causal = t.about.task == TTI_TASK_CAUSAL;
+        tti_trained_free(&t);
+        return causal;
+    }
+    return false;
+}
