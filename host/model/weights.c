@@ -175,7 +175,9 @@ static tt_status load_one(tti_model *m, const tti_st *st, size_t i, size_t *used
     if (p->computed || strstr(p->name, ".lora_")) return tti_model_fresh(m, i);
     const tti_st_tensor *t = tti_model_stored(m, st, p->name);
     const bool new_size = t && is_classifier(m, p->name) && !shape_fits(p, t);
-    if (new_size && m->opts.frozen)
+    bool follows = false; /* a classifier trained with the adapter, whose file has it */
+    if (new_size && m->opts.adapter) TT_TRY(tti_lora_in_file(m, i, &follows));
+    if (new_size && m->opts.frozen && !follows)
         return tti_fail(TT_E_SHAPE, "%s: %s is for another number of labels than %d", t->file,
                         t->name, m->info.num_labels);
     if (t && !new_size && !(m->opts.fresh_head && is_classifier(m, p->name))) {

@@ -121,6 +121,9 @@ same "two runs from nothing" n1 n2
 # --- what the run gave works in the other commands ---
 "$tt" eval --json a/final test.tsv >eval.json 2>log || fail "eval" "$(tail -n 1 log)"
 grep -q '"accuracy"' eval.json && ok "eval" || fail "eval" "$(cat eval.json)"
+# The base of these adapters has a head of three labels, theirs has two.
+"$tt" predict la/final test.tsv >adapter.jsonl 2>log || fail "predict with an adapter" "$(tail -n 1 log)"
+[ "$(wc -l <adapter.jsonl)" = 20 ] && ok "predict with an adapter" || fail "predict with an adapter" "no 20 lines"
 "$tt" predict a/final test.tsv >file.jsonl 2>log || fail "predict" "$(tail -n 1 log)"
 check "predict gives a line for each text" [ "$(wc -l <file.jsonl)" = 20 ]
 finish

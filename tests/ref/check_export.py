@@ -49,7 +49,8 @@ def reference(folder, base, pairs, regress):
     """Outputs of the trained model as a user of transformers gets them."""
     if (folder / "adapter_config.json").exists():
         from peft import PeftModel
-        whole = AutoModelForSequenceClassification.from_pretrained(base, num_labels=1 if regress else 2)
+        whole = AutoModelForSequenceClassification.from_pretrained(base, num_labels=1 if regress else 2,
+                                                                   ignore_mismatched_sizes=True)
         model = PeftModel.from_pretrained(whole, folder)
         tok = AutoTokenizer.from_pretrained(base)
     else:
@@ -119,6 +120,7 @@ RUNS = [
     ("bert-regress", "bert-regress-full-k30", [], dict(regress=True)),
     ("bert-three-to-two", "bert-cls-full-k30", [], {}),
     ("bert-lora", "bert-cls-full-all", ["method.name=lora", "method.targets=query,value"], {}),
+    ("bert-lora-three-to-two", "bert-cls-full-k30", ["method.name=lora"], {}),
     ("bert-lora-dense", "bert-cls-full-all", ["method.name=lora", "method.targets=dense", "method.rank=3"], {}),
     ("bert-lora-regress", "bert-regress-full-k30", ["method.name=lora", "method.targets=query,key"], dict(regress=True)),
     ("distilbert", "distilbert-cls-full-k30", [], dict(kind="distilbert")),
