@@ -22,6 +22,16 @@ int tti_cli_usage(const char *fmt, ...) {
     return TTI_EXIT_USAGE;
 }
 
+bool tti_cli_line(FILE *f, tti_str *line) {
+    int c;
+    line->len = 0;
+    while ((c = getc(f)) != EOF && c != '\n') tti_str_putc(line, (char)c);
+    if (c == EOF && line->len == 0) return false;
+    if (line->len > 0 && line->p[line->len - 1] == '\r') line->len--;
+    tti_str_add(line, "", 0); /* ends with NUL, empty or not */
+    return true;
+}
+
 void tti_cli_bytes(tti_str *out, size_t bytes) {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
     double v = (double)bytes;

@@ -51,6 +51,9 @@ int tti_cli_failed(void);
 /* The same line for a message of its own; returns TTI_EXIT_USAGE. */
 int tti_cli_usage(const char *fmt, ...) TT_PRINTF(1, 2);
 
+/* The next line of f, without its end, in place of what line holds; false at the end of f. */
+bool tti_cli_line(FILE *f, tti_str *line);
+
 /* Appends "1.2 MiB" or the like. */
 void tti_cli_bytes(tti_str *out, size_t bytes);
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* cmd_generate.c - tokentune generate: completions of prompts, or a conversation. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "host/cli/generate.h"
@@ -50,19 +49,17 @@ static tt_status add_json(texts *t, const char *line, size_t n, const char *name
 static tt_status read_lines(texts *t, FILE *f, const char *name) {
     const size_t len = strlen(name);
     const bool json = len > 6 && strcmp(name + len - 6, ".jsonl") == 0;
-    char *line = NULL;
-    size_t cap = 0;
-    ssize_t n;
+    tti_str line = {0};
     tt_status s = TT_OK;
-    for (size_t number = 1; s == TT_OK && (n = getline(&line, &cap, f)) >= 0; number++) {
-        while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r')) line[--n] = 0;
-        if (!json)
-            s = add_text(t, line, (size_t)n);
-        else if (n > 0)
-            s = add_json(t, line, (size_t)n, name, number);
+    for (size_t number = 1; s == TT_OK && tti_cli_line(f, &line); number++) {
+        s = line.status;
+        if (s == TT_OK && !json)
+            s = add_text(t, line.p, line.len);
+        else if (s == TT_OK && line.len > 0)
+            s = add_json(t, line.p, line.len, name, number);
     }
     if (s == TT_OK && ferror(f)) s = tti_fail(TT_E_IO, "%s: cannot be read", name);
-    free(line); /* of getline */
+    tti_str_free(&line);
     return s;
 }
 

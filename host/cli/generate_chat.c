@@ -121,19 +121,17 @@ static tt_status turn(chat *c, const char *line, size_t n, uint32_t number) {
 }
 
 static tt_status converse(chat *c) {
-    char *line = NULL;
-    size_t cap = 0;
+    tti_str line = {0};
     tt_status s = TT_OK;
     for (uint32_t number = 0; s == TT_OK; number++) {
         if (c->terminal) fputs("> ", stderr);
-        ssize_t n = getline(&line, &cap, stdin);
-        if (n < 0) break;
-        while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r')) n--;
-        if (n > 0) s = turn(c, line, (size_t)n, number);
+        if (!tti_cli_line(stdin, &line)) break;
+        s = line.status;
+        if (s == TT_OK && line.len > 0) s = turn(c, line.p, line.len, number);
     }
     if (s == TT_OK && ferror(stdin)) s = tti_fail(TT_E_IO, "standard input: cannot be read");
     if (c->terminal) fputc('\n', stderr);
-    free(line); /* of getline */
+    tti_str_free(&line);
     return s;
 }
 

@@ -93,11 +93,12 @@ static void check_stream(const tti_tokenizer *t, const int32_t *ids, size_t n, s
 }
 
 Test(text, stream_is_the_text_of_all_tokens) {
+    static const char many[] = "日日日日日日日日日日日日日日日日日日日日日日日日日日日日日日日日日"
+                               "日日日日日日日日日日日日日日日日"
+                               " and so on and so on and so on";
     static const char *const texts[] = {
         "the cat sat on the mat", "Grüße, 日本語 and 🙂🙂🙂 and é̀x",
-        " leading  and trailing ", "<s>the cat</s> <|im_start|>user says",
-        "日日日日日日日日日日日日日日日日日日日日日日日日日日"
-        "本本本本本本本本本本本本本本本本本本本本本本本本本本 and so on and so on and so on"};
+        " leading  and trailing ", "<s>the cat</s> <|im_start|>user says", many};
     tti_tokenizer *t = load();
     tti_encoding e = {0};
     const tti_encode_opts o = {.add_special = true};
