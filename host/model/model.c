@@ -118,7 +118,8 @@ static tt_status write_config(tti_model *m, const char *dir, const char *const *
     TT_GO(tti_json_set(extra, "tokentune_pooling",
                        mean ? cJSON_CreateString("mean") : cJSON_CreateNull()));
     const tti_hf_config_edit edit = {.architecture = m->info.architecture,
-                                     .problem_type = m->opts.task == TTI_TASK_REGRESS
+                                     .problem_type = m->opts.task == TTI_TASK_CAUSAL ? NULL
+                                                     : m->opts.task == TTI_TASK_REGRESS
                                                          ? "regression"
                                                          : "single_label_classification",
                                      .dtype = "float32",
