@@ -21,13 +21,20 @@ const char *tt_status_text(tt_status s) {
 
 const char *tt_error(void) { return message; }
 
+/* One line, whatever names and texts went into it. */
+static void set_message(const char *text) {
+    size_t i = 0;
+    for (; text[i]; i++) message[i] = (unsigned char)text[i] < 32 || text[i] == 127 ? ' ' : text[i];
+    message[i] = 0;
+}
+
 tt_status tti_fail(tt_status code, const char *fmt, ...) {
     char text[sizeof message]; /* an argument may be the old message itself */
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    memcpy(message, text, sizeof text);
+    set_message(text);
     return code;
 }
 
@@ -44,7 +51,7 @@ tt_status tti_fail_in(tt_status code, const char *fmt, ...) {
         memcpy(text + n + 2, message, m);
         text[n + 2 + m] = 0;
     }
-    memcpy(message, text, sizeof text);
+    set_message(text);
     return code;
 }
 

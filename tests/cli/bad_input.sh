@@ -144,6 +144,8 @@ printf 'text\tlabel\ngood\t1.5\nbad\tnan\n' >nan.tsv
 refuses "target NaN" 1 'nan\.tsv.*3|line 3' "$tt" train run.yaml data.train=nan.tsv task=regress
 printf 'text\tlabel\ngood\tperhaps\n' >eval.tsv
 train "evaluation with an unknown label" 'perhaps' data.eval=eval.tsv
+printf 'text,label\ngood,"per\nhaps\033[1m"\n' >eval.csv
+train "a label with a line break" 'per haps [^\0-\x1f]+$' data.eval=eval.csv
 train "shots more than there are" '1000000' data.shots=1000000
 train "all held back" 'eval_count|held|eval' data.eval_count=24
 train "longer than the model" 'max_len|512|64' data.max_len=65
