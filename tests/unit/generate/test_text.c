@@ -81,7 +81,8 @@ static void check_stream(const tti_tokenizer *t, const int32_t *ids, size_t n, s
     for (size_t i = front; i < n; i++) {
         const size_t before = out.len;
         cr_assert_eq(tti_text_stream_push(&s, ids[i], &out), TT_OK);
-        cr_expect(whole(out.p + before, out.len - before), "%s: half a character at %zu", why, i);
+        cr_expect(out.len == before || whole(out.p + before, out.len - before),
+                  "%s: half a character at %zu", why, i);
     }
     cr_assert_eq(tti_text_stream_finish(&s, &out), TT_OK);
     cr_assert_eq(tti_tokenizer_decode(t, ids, n, true, &all), TT_OK);
