@@ -97,8 +97,7 @@ static tt_status make_plan(tti_session *s, const tti_caps *caps) {
     return TT_OK;
 }
 
-static tt_status refuse(const tti_session *s, const tti_caps *caps) {
-    const tti_bytes *b = &s->planned;
+static tt_status refuse(const tti_bytes *b, const tti_caps *caps) {
     const double mib = 1.0 / (1 << 20);
     return tti_fail(
         TT_E_MEMORY,
@@ -108,6 +107,10 @@ static tt_status refuse(const tti_session *s, const tti_caps *caps) {
         (double)b->total * mib, (double)b->weights * mib, (double)b->gradients * mib,
         (double)b->optimizer * mib, (double)b->kept * mib, (double)b->transient * mib,
         (double)b->inputs * mib, (double)b->workspace * mib, (double)caps->memory * mib);
+}
+
+tt_status tti_bytes_fit(const tti_bytes *b, const tti_caps *caps) {
+    return b->total > caps->memory ? refuse(b, caps) : TT_OK;
 }
 
 static tt_status bind(tti_session *s) {
@@ -149,7 +152,7 @@ static tt_status allocate(tti_session *s) {
     ledger(s, before);
     for (int c = 0; c < TTI_MEM_CATEGORIES; c++) held += before[c];
     if (s->planned.total - s->planned.weights > caps->memory - TT_MIN(held, caps->memory))
-        return refuse(s, caps);
+        return refuse(&s->planned, caps);
     if (s->out.loss != TTI_NONE)
         TT_TRY(tti_mem_new(&s->loss, s->dev, loss_bytes(caps), TTI_MEM_GRADIENTS, true));
     if (s->opts.training) {

@@ -278,7 +278,7 @@ static tt_status run_all(tti_job *r) {
     r->begun = tti_now();
     r->timed = r->state.step;
     tti_job_event(r, TTI_EVENT_PLAN);
-    if (r->o->dry_run) return TT_OK;
+    if (r->o->dry_run) return tti_job_fits(r);
     if (r->resumed) TT_TRY(tti_checkpoint_drop_after(r->c->output.dir, r->state.step));
     char *path = tti_path_join(r->c->output.dir, "metrics.jsonl");
     if (!path) return TT_E_NOMEM;

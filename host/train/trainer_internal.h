@@ -58,6 +58,8 @@ tt_status tti_job_causal(tti_job *r);
 /* trainer_setup.c: the output folder and the checkpoint to go on from; device, model, sessions. */
 tt_status tti_job_folder(tti_job *r);
 tt_status tti_job_setup(tti_job *r);
+/* TT_E_MEMORY where the plan of all sessions is more than the device has. */
+tt_status tti_job_fits(const tti_job *r);
 void tti_job_free(tti_job *r);
 /* trainer.c */
 void tti_job_event(tti_job *r, tti_event_kind kind);

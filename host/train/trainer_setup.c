@@ -160,14 +160,15 @@ static tti_model_opts model_options(const tti_job *r) {
     return o;
 }
 
-static tt_status load_model(tti_job *r) {
+/* d NULL: shapes only, to plan with before any memory is taken. */
+static tt_status load_model(tti_job *r, tti_device *d) {
     const tti_model_opts o = model_options(r);
     const char *dir = r->c->model.path;
     if (r->c->model.random_weights && o.method == TTI_METHOD_LORA)
         return tti_fail(TT_E_ARG, "model.random_weights: adapters need trained weights below them; "
                                   "use method.name=full");
     if (r->checkpoint && o.method == TTI_METHOD_FULL) dir = r->checkpoint;
-    return tti_model_load(&r->model, r->o->dry_run ? NULL : r->dev, dir, &o);
+    return tti_model_load(&r->model, d, dir, &o);
 }
 
 /* The second pass of select.policy loss takes the keys and values of the first where each step is
@@ -240,9 +241,11 @@ static tt_status make_scout(tti_job *r) {
     return TT_OK;
 }
 
-static tt_status plan_only(tti_job *r, const tti_session_opts *o) {
+/* The bytes of all sessions, before any is made. */
+static tt_status plan(tti_job *r) {
+    const tti_session_opts o = session_options(r);
     const tti_caps *caps = tti_device_caps(r->dev);
-    TT_TRY(tti_session_plan(&r->last.bytes, caps, r->gemm, r->model, o));
+    TT_TRY(tti_session_plan(&r->last.bytes, caps, r->gemm, r->model, &o));
     if (r->c->select.policy == TTI_SELECT_LOSS) {
         const tti_session_opts first = scout_options(r);
         tti_bytes b;
@@ -262,7 +265,6 @@ static tt_status plan_only(tti_job *r, const tti_session_opts *o) {
 
 static tt_status make_sessions(tti_job *r) {
     const tti_session_opts o = session_options(r);
-    if (r->o->dry_run) return plan_only(r, &o);
     TT_TRY(tti_session_new(&r->session, r->dev, r->gemm, r->model, &o));
     r->last.bytes = tti_session_planned(r->session);
     TT_TRY(make_scout(r));
@@ -305,18 +307,30 @@ static void fill_figures(tti_job *r) {
     }
 }
 
+tt_status tti_job_fits(const tti_job *r) {
+    tti_bytes all = r->last.bytes;
+    all.transient += r->last.scout_bytes + r->last.eval_bytes;
+    all.total += r->last.scout_bytes + r->last.eval_bytes;
+    return tti_bytes_fit(&all, tti_device_caps(r->dev));
+}
+
 tt_status tti_job_setup(tti_job *r) {
     TT_TRY(tti_tokenizer_load(&r->tokenizer, r->c->model.path));
     TT_TRY(tti_job_data(r));
     TT_TRY(tti_device_open(&r->dev, r->c->device));
     TT_TRY(tti_gemm_new(&r->gemm, r->dev, r->c->gemm));
     if (r->resumed) TT_TRY(tti_gemm_choices_load(r->gemm, r->state.gemm));
-    TT_TRY(load_model(r));
+    TT_TRY(load_model(r, NULL));
     TT_TRY(tti_job_encode(r));
     TT_TRY(r->resumed ? check_data(r) : begin_state(r));
     if (r->resumed) TT_TRY(check_best(r));
     TT_TRY(make_steps(r));
-    TT_TRY(make_sessions(r));
+    TT_TRY(plan(r));
     fill_figures(r);
-    return TT_OK;
+    if (r->o->dry_run) return TT_OK;
+    TT_TRY(tti_job_fits(r));
+    tti_model_free(r->model);
+    r->model = NULL;
+    TT_TRY(load_model(r, r->dev));
+    return make_sessions(r);
 }
