@@ -6,17 +6,18 @@
 #include "host/train/near.h"
 
 /* X(name, summary) */
-#define COMMANDS(X)                                                     \
-    X(train, "fine-tune a model as a YAML file says; resume a run")     \
-    X(eval, "measure a trained model on labelled data")                 \
-    X(predict, "labels and probabilities for texts, as JSON lines")     \
-    X(generate, "continue prompts, or hold a conversation")             \
-    X(merge, "an adapter and its base model as one model folder")       \
-    X(plan, "the bytes that a training step will need, before any run") \
-    X(verify, "run parity cases on a device")                           \
-    X(bench, "time a training step")                                    \
-    X(devices, "list OpenCL devices and what they can do")              \
-    X(tokenize, "token ids and pieces of texts")                        \
+#define COMMANDS(X)                                                            \
+    X(train, "fine-tune a model as a YAML file says; resume a run")            \
+    X(eval, "measure a trained model on labelled data")                        \
+    X(predict, "labels and probabilities for texts, as JSON lines")            \
+    X(generate, "continue prompts, or hold a conversation")                    \
+    X(merge, "an adapter and its base model as one model folder")              \
+    X(fidelity, "how close gradients of selected tokens come to the full one") \
+    X(plan, "the bytes that a training step will need, before any run")        \
+    X(verify, "run parity cases on a device")                                  \
+    X(bench, "time a training step")                                           \
+    X(devices, "list OpenCL devices and what they can do")                     \
+    X(tokenize, "token ids and pieces of texts")                               \
     X(tune, "measure matrix products again and remember the fastest")
 
 #define DECLARE(name, summary) int cmd_##name(int argc, char **argv);
