@@ -15,8 +15,7 @@
 enum { PROMPT_TOKENS = 48 };
 
 static const char *const own_prompts[] = {
-    "The lighthouse keeper wrote down the weather every morning: wind, clouds, the height of the "
-    "waves.",
+    "The lighthouse keeper wrote down the weather every morning: wind, clouds, waves.",
     "Question: How many legs do three spiders have?\nAnswer:",
     "It was, to put it mildly, not the film that we had hoped for.",
     "def area(width, height):\n    return width * height\n",

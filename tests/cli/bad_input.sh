@@ -84,7 +84,8 @@ broken "heads do not divide" 'heads|hidden_size' \
     sed -i 's/"num_attention_heads": 4/"num_attention_heads": 5/' config.json
 broken "size 0" 'hidden_size|intermediate_size' sed -i 's/"hidden_size": 32/"hidden_size": 0/' config.json
 broken "size below 0" 'num_hidden_layers' sed -i 's/"num_hidden_layers": 3/"num_hidden_layers": -3/' config.json
-broken "layers without end" 'num_hidden_layers' sed -i 's/"num_hidden_layers": 3/"num_hidden_layers": 10000000/' config.json
+broken "layers without end" 'num_hidden_layers' \
+    sed -i 's/"num_hidden_layers": 3/"num_hidden_layers": 10000000/' config.json
 broken "size a word" 'vocab_size' sed -i 's/"vocab_size": 96/"vocab_size": "many"/' config.json
 broken "relative positions" 'position_embedding_type|relative' \
     sed -i 's/"hidden_size"/"position_embedding_type": "relative_key", "hidden_size"/' config.json

@@ -315,43 +315,44 @@ Test(template, refused_names_and_texts) {
     tti_rendered_free(&r);
 }
 
+static const struct {
+    const char *source, *says;
+} bad_templates[] = {
+    {"{{ 'fixed' }}", "does not write every message"},
+    {"{% for m in messages|reverse %}{{ m.content }}{% endfor %}", "does not write every"},
+    {"{% for m in messages %}{{ m.content|upper }}{% endfor %}", "does not write every"},
+    {"", "does not write every"},
+    {"{% for m in messages %}{{ m.content }}", "endfor is missing at the end"},
+    {"a\n{% include 'x' %}", "chat_template:2: the statement \"include\" is not known"},
+    {"a\n\n{{ messages|frobnicate }}", "chat_template:3: the filter frobnicate is not known"},
+    {"{{ frobnicate(1) }}", "the function frobnicate is not known"},
+    {"{{ messages.frobnicate() }}", "the method frobnicate is not known"},
+    {"{{ messages is frobnicated }}", "the test frobnicated is not known"},
+    {"{{ raise_exception('no\nway') }}", "the chat template refuses: no way; this chat"},
+    {"{{ 1 + 'a' }}", "the sum of these two values"},
+    {"{{ x.y }}", "y of something undefined"},
+    {"{{ 'abc }}", "a string is never closed"},
+    {"{{ a", "a tag is never closed"},
+    {"{# a", "a comment is never closed"},
+    {"{{ a ; }}", "unexpected character ';'"},
+    {"{{ a b }}", "expected the end of the tag"},
+    {"{% if %}{% endif %}", "expected an expression"},
+    {"{% set x.y = 1 %}", "x is no namespace"},
+    {"{{ 1 // 0 }}", "a division by 0"},
+    {"{{ range(9999999999) }}", "range: expected whole numbers"},
+    {"{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "never comes to an end"},
+    {"{% set ns = namespace(s='x') %}{% for i in range(99) %}{% set ns.s = ns.s + ns.s %}"
+     "{% endfor %}",
+     "choose one by name"},
+    {"{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
+     "choose one by name"},
+};
+
 Test(template, refused_of_models) {
-    static const struct {
-        const char *source, *says;
-    } cases[] = {
-        {"{{ 'fixed' }}", "does not write every message"},
-        {"{% for m in messages|reverse %}{{ m.content }}{% endfor %}", "does not write every"},
-        {"{% for m in messages %}{{ m.content|upper }}{% endfor %}", "does not write every"},
-        {"", "does not write every"},
-        {"{% for m in messages %}{{ m.content }}", "endfor is missing at the end"},
-        {"a\n{% include 'x' %}", "chat_template:2: the statement \"include\" is not known"},
-        {"a\n\n{{ messages|frobnicate }}", "chat_template:3: the filter frobnicate is not known"},
-        {"{{ frobnicate(1) }}", "the function frobnicate is not known"},
-        {"{{ messages.frobnicate() }}", "the method frobnicate is not known"},
-        {"{{ messages is frobnicated }}", "the test frobnicated is not known"},
-        {"{{ raise_exception('no\nway') }}", "the chat template refuses: no way; this chat"},
-        {"{{ 1 + 'a' }}", "the sum of these two values"},
-        {"{{ x.y }}", "y of something undefined"},
-        {"{{ 'abc }}", "a string is never closed"},
-        {"{{ a", "a tag is never closed"},
-        {"{# a", "a comment is never closed"},
-        {"{{ a ; }}", "unexpected character ';'"},
-        {"{{ a b }}", "expected the end of the tag"},
-        {"{% if %}{% endif %}", "expected an expression"},
-        {"{% set x.y = 1 %}", "x is no namespace"},
-        {"{{ 1 // 0 }}", "a division by 0"},
-        {"{{ range(9999999999) }}", "range: expected whole numbers"},
-        {"{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "never comes to an end"},
-        {"{% set ns = namespace(s='x') %}{% for i in range(99) %}{% set ns.s = ns.s + ns.s %}"
-         "{% endfor %}",
-         "choose one by name"},
-        {"{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
-         "choose one by name"},
-    };
     tti_template *t;
-    for (size_t i = 0; i < TT_COUNT(cases); i++) {
-        expect_error(tti_template_of_model(&t, model_with(cases[i].source, false), marks),
-                     TT_E_UNSUPPORTED, cases[i].says);
+    for (size_t i = 0; i < TT_COUNT(bad_templates); i++) {
+        expect_error(tti_template_of_model(&t, model_with(bad_templates[i].source, false), marks),
+                     TT_E_UNSUPPORTED, bad_templates[i].says);
         cr_expect(strstr(tt_error(), "by name: alpaca, llama2"), "%s", tt_error());
         cr_expect(!strchr(tt_error(), '\n'), "%s", tt_error());
     }
