@@ -15,8 +15,6 @@ typedef struct {
     tti_device *dev;
     tti_gemm *gemm;
     char dir[64]; /* removed by te_close */
-    char path[8][512];
-    int next;
 } te_env;
 
 static inline te_env te_open(void) {
@@ -34,16 +32,18 @@ static inline void te_close(te_env *e) {
     cr_assert_eq(tti_dir_remove(e->dir), TT_OK);
 }
 
-/* "a/b" in one of a few buffers. */
-static inline const char *te_path(te_env *e, const char *a, const char *b) {
-    char *p = e->path[e->next++ % 8];
-    snprintf(p, sizeof e->path[0], "%s/%s", a, b);
-    return p;
+/* "a/b" in one of 32 buffers. */
+static inline const char *te_path(const char *a, const char *b) {
+    static char path[32][512];
+    static int next;
+    char both[512], *p = path[next++ % 32]; /* a may be another one of them */
+    snprintf(both, sizeof both, "%s/%s", a, b);
+    return memcpy(p, both, sizeof both);
 }
-static inline const char *te_data(te_env *e, const char *name) {
-    return te_path(e, TT_TEST_DATA, name);
+static inline const char *te_data(const char *name) { return te_path(TT_TEST_DATA, name); }
+static inline const char *te_temp(const te_env *e, const char *name) {
+    return te_path(e->dir, name);
 }
-static inline const char *te_temp(te_env *e, const char *name) { return te_path(e, e->dir, name); }
 
 static inline void te_write(te_env *e, const char *name, const char *text) {
     cr_assert_eq(tti_file_write(te_temp(e, name), text, strlen(text)), TT_OK, "%s", tt_error());

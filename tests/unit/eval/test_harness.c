@@ -15,7 +15,7 @@ typedef struct {
 
 static judge open_judge(te_env *e, const char *model, size_t rows) {
     judge j = {0};
-    cr_assert_eq(tti_trained_read(&j.t, te_data(e, model), NULL), TT_OK, "%s", tt_error());
+    cr_assert_eq(tti_trained_read(&j.t, te_data(model), NULL), TT_OK, "%s", tt_error());
     cr_assert_eq(j.t.about.task, TTI_TASK_CAUSAL);
     cr_assert_eq(tti_trained_load(&j.t, e->dev), TT_OK, "%s", tt_error());
     const size_t most = (size_t)tti_model_get_info(j.t.model)->max_len;
@@ -67,14 +67,13 @@ static void run(te_env *e, judge *j, const cJSON *want, const char *model) {
     snprintf(file, sizeof file, "eval/%s.jsonl", name);
     snprintf(examples, sizeof examples, "eval/%s.train.jsonl", name);
     snprintf(what, sizeof what, "%s %s", model, want->string);
-    tti_choice_opts o = {
-        .shape = TTI_CHOICE_NONE, .shots = shots, .examples = te_data(e, examples)};
+    tti_choice_opts o = {.shape = TTI_CHOICE_NONE, .shots = shots, .examples = te_data(examples)};
     if (!strcmp(name, "mmlu"))
         o.description = "The following are multiple choice questions (with answers) about "
                         "{subject}.\n\n";
     o.each = fopen(te_temp(e, "each"), "w");
     tti_choice_scores s;
-    cr_assert_eq(tti_choice_evaluate(&s, j->scorer, &j->pairs, te_data(e, file), &o), TT_OK, "%s",
+    cr_assert_eq(tti_choice_evaluate(&s, j->scorer, &j->pairs, te_data(file), &o), TT_OK, "%s",
                  tt_error());
     fclose(o.each);
     cr_expect_str_eq(tti_choice_shape_name(s.shape), name, "%s", what);
@@ -88,14 +87,13 @@ static void run(te_env *e, judge *j, const cJSON *want, const char *model) {
     tti_free(each);
 }
 
-static void run_text(te_env *e, judge *j, const cJSON *want, const char *model) {
+static void run_text(judge *j, const cJSON *want, const char *model) {
     tti_perplexity p;
     bool fits = false;
-    cr_assert_eq(tti_perplexity_fits(&fits, te_data(e, "eval/text.jsonl")), TT_OK);
+    cr_assert_eq(tti_perplexity_fits(&fits, te_data("eval/text.jsonl")), TT_OK);
     cr_expect(fits);
-    cr_assert_eq(
-        tti_perplexity_evaluate(&p, j->scorer, &j->pairs, te_data(e, "eval/text.jsonl"), 0), TT_OK,
-        "%s", tt_error());
+    cr_assert_eq(tti_perplexity_evaluate(&p, j->scorer, &j->pairs, te_data("eval/text.jsonl"), 0),
+                 TT_OK, "%s", tt_error());
     const double got[] = {p.word_perplexity, p.byte_perplexity, p.bits_per_byte};
     static const char *const key[] = {"word_perplexity", "byte_perplexity", "bits_per_byte"};
     for (size_t i = 0; i < TT_COUNT(got); i++)
@@ -106,8 +104,8 @@ static void run_text(te_env *e, judge *j, const cJSON *want, const char *model) 
 Test(harness, scores_are_those_of_lm_eval) {
     te_env e = te_open();
     cJSON *expected = NULL;
-    cr_assert_eq(tti_json_file(&expected, te_data(&e, "eval/expected.json"), TTI_JSON_MAX), TT_OK,
-                 "%s", tt_error());
+    cr_assert_eq(tti_json_file(&expected, te_data("eval/expected.json"), TTI_JSON_MAX), TT_OK, "%s",
+                 tt_error());
     /* many rows at once, and so few that all but the shortest texts are read in pieces */
     static const struct {
         const char *model, *folder;
@@ -119,7 +117,7 @@ Test(harness, scores_are_those_of_lm_eval) {
         for (const cJSON *w = runs->child; w; w = w->next) {
             if (cases[i].rows && strcmp(w->string, "arc/5") && strcmp(w->string, "text")) continue;
             if (!strcmp(w->string, "text"))
-                run_text(&e, &j, w, cases[i].model);
+                run_text(&j, w, cases[i].model);
             else
                 run(&e, &j, w, cases[i].model);
         }
