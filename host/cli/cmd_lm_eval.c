@@ -3,16 +3,19 @@
 #include <string.h>
 #include "host/cli/lm_eval.h"
 #include "host/eval/harness.h"
+#include "host/train/evaluate.h"
 #include "host/train/export.h"
 
 static const char summary[] =
     "Of a model that predicts tokens, or an adapter of one: multiple-choice questions answered by\n"
     "the likelihood of the choices (acc and acc_norm as lm-evaluation-harness has them), or the\n"
-    "perplexity of texts. FILE holds a JSON object a line, in the keys of MMLU, ARC, HellaSwag,\n"
-    "WinoGrande, TruthfulQA, {\"context\", \"choices\", \"gold\"} or {\"text\"}; or plain text.\n";
+    "perplexity of texts, or the loss of answers to instructions. FILE holds a JSON object a "
+    "line,\n"
+    "in the keys of MMLU, ARC, HellaSwag, WinoGrande, TruthfulQA, {\"context\", \"choices\",\n"
+    "\"gold\"}, {\"text\"} or instruction data; or plain text.\n";
 
 typedef struct {
-    const char *base, *device, *gemm, *task, *examples, *description, *each;
+    const char *base, *device, *gemm, *task, *examples, *description, *each, *template_name;
     size_t shots, limit, max_len, rows;
     bool json;
 } options;
@@ -72,6 +75,16 @@ static tt_status print_perplexity(const tti_perplexity *p, const options *o, con
     return finish(&s, o->json);
 }
 
+static tt_status print_answers(const tti_scores *c, const options *o, const char *path) {
+    tti_str s = {0};
+    begin(&s, o->json, "answers", path);
+    add_count(&s, o->json, "samples", c->n);
+    add_count(&s, o->json, "tokens", c->tokens);
+    add_number(&s, o->json, "loss", c->loss);
+    add_number(&s, o->json, "perplexity", c->perplexity);
+    return finish(&s, o->json);
+}
+
 /* ---- the command ---- */
 
 typedef struct {
@@ -108,9 +121,53 @@ static void close_run(run *r) {
     tti_device_close(r->dev);
 }
 
+/* Loss of the answers in instruction data, as training has it. */
+static tt_status evaluate_answers(run *r, const options *o, const char *path) {
+    const tti_causal_opts c = {.template_name =
+                                   o->template_name ? o->template_name : r->t.about.template,
+                               .model_dir = r->t.adapter && r->t.base ? r->t.base : r->t.dir,
+                               .max_len = r->pairs.max_len,
+                               .skip = true};
+    tti_causal_dataset *ds = NULL;
+    tti_samples samples = {0};
+    tti_evaluator *e = NULL;
+    tti_scores scores = {0};
+    tt_status s;
+    TT_GO(tti_causal_load(&ds, &path, 1, r->t.tokenizer, &c));
+    TT_GO(tti_samples_causal(&samples, ds, tti_model_get_info(r->t.model)->vocab));
+    TT_GO(tti_evaluator_new(&e, r->dev, r->gemm, r->t.model, samples.longest, 8));
+    TT_GO(tti_evaluate(e, &samples, &scores));
+    s = print_answers(&scores, o, path);
+done:
+    tti_evaluator_free(e);
+    tti_samples_free(&samples);
+    tti_causal_free(ds);
+    return s;
+}
+
+/* What a file holds, by its first record, where --task does not say. */
+static tt_status find_kind(const options *o, const char *path, bool *text, bool *answers) {
+    const bool found = !o->task || !strcmp(o->task, "auto");
+    tti_instruct_reader *reader;
+    tti_instruct_row row;
+    bool end;
+    *text = !found && !strcmp(o->task, "text");
+    *answers = !found && !strcmp(o->task, "answers");
+    if (!found) return TT_OK;
+    TT_TRY(tti_perplexity_fits(text, path));
+    if (*text) return TT_OK;
+    const tti_instruct_opts first = {.pass_empty = true};
+    TT_TRY(tti_instruct_open(&reader, path, &first));
+    if (tti_instruct_next(reader, &row, &end) == TT_OK && !end)
+        *answers = tti_instruct_reader_format(reader) != TTI_INSTRUCT_text;
+    tti_instruct_close(reader);
+    return TT_OK;
+}
+
 static tt_status one_file(run *r, const options *o, tti_choice_shape shape, const char *path) {
-    bool text = o->task && !strcmp(o->task, "text");
-    if (!o->task || !strcmp(o->task, "auto")) TT_TRY(tti_perplexity_fits(&text, path));
+    bool text, answers;
+    TT_TRY(find_kind(o, path, &text, &answers));
+    if (answers) return evaluate_answers(r, o, path);
     if (text) {
         tti_perplexity p;
         TT_TRY(tti_perplexity_evaluate(&p, r->scorer, &r->pairs, path, o->limit));
@@ -131,12 +188,13 @@ static tt_status evaluate(const options *o, const char *model, const char *const
     run r = {0};
     tti_choice_shape shape = TTI_CHOICE_NONE;
     tt_status s = TT_OK;
-    if (o->task && strcmp(o->task, "text") && strcmp(o->task, "auto")) {
+    if (o->task && strcmp(o->task, "text") && strcmp(o->task, "answers") &&
+        strcmp(o->task, "auto")) {
         shape = tti_choice_shape_named(o->task);
         if (shape == TTI_CHOICE_NONE)
             TT_GO(tti_fail(TT_E_ARG,
                            "--task %s: expected auto, mmlu, arc, hellaswag, winogrande, "
-                           "truthfulqa, choices or text",
+                           "truthfulqa, choices, answers or text",
                            o->task));
     }
     TT_GO(open_run(&r, o, model));
@@ -154,11 +212,12 @@ done:
 int tti_cli_lm_eval(int argc, char **argv) {
     options o = {0};
     const tti_opt table[] = {
-        {"--task", "NAME", TTI_OPT_TEXT, &o.task, "mmlu, arc, ... or text [by the keys]"},
+        {"--task", "NAME", TTI_OPT_TEXT, &o.task, "mmlu, arc, ..., answers or text [by the keys]"},
         {"--shots", "N", TTI_OPT_COUNT, &o.shots, "examples before each question [none]"},
         {"--train", "FILE", TTI_OPT_TEXT, &o.examples, "where they are: its first N"},
         {"--description", "TEXT", TTI_OPT_TEXT, &o.description,
          "stands first; {subject} is the question's"},
+        {"--template", "NAME", TTI_OPT_TEXT, &o.template_name, "of instructions [as in training]"},
         {"--limit", "N", TTI_OPT_COUNT, &o.limit, "only the first N questions or documents"},
         {"--samples", "FILE", TTI_OPT_TEXT, &o.each, "write each question's likelihoods there"},
         {"--base", "DIR", TTI_OPT_TEXT, &o.base, "the model below an adapter folder"},
