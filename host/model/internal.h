@@ -114,7 +114,9 @@ struct tti_model {
     tti_lora *loras;
     size_t nloras, loras_cap;
     tti_peft_config *peft; /* LORA: what the adapter is */
-    tti_arena *arenas;     /* trained, dense: first; then the frozen ones */
+    char *generation;      /* generation_config.json, or NULL */
+    size_t generation_size;
+    tti_arena *arenas; /* trained, dense: first; then the frozen ones */
     size_t narenas, nall, arenas_cap;
     size_t align, max_alloc;
     size_t sparse_rows;

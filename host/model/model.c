@@ -14,6 +14,22 @@ tti_model_opts tti_model_defaults(void) {
                             .max_alloc = SIZE_MAX / 2};
 }
 
+static const char generation_file[] = "generation_config.json";
+
+/* How to generate, where the model came with it: kept, for its folder may be gone when the model is
+ * saved. */
+static tt_status load_generation(tti_model *m) {
+    enum { LARGEST = 1 << 20 };
+    if (m->opts.task != TTI_TASK_CAUSAL || m->opts.method != TTI_METHOD_FULL) return TT_OK;
+    char *path = tti_path_join(m->dir, generation_file);
+    if (!path) return TT_E_NOMEM;
+    tt_status s = TT_OK;
+    if (tti_file_exists(path))
+        s = tti_file_read(&m->generation, &m->generation_size, path, LARGEST);
+    tti_free(path);
+    return s;
+}
+
 static tt_status load(tti_model *m) {
     TT_TRY(tti_hf_config_read(&m->config, m->dir));
     TT_TRY(tti_model_read_config(m));
@@ -23,6 +39,7 @@ static tt_status load(tti_model *m) {
     TT_TRY(tti_model_layout(m));
     if (!m->dev) return TT_OK;
     TT_TRY(tti_model_allocate(m));
+    TT_TRY(load_generation(m));
     TT_TRY(tti_model_load_weights(m));
     return tti_lora_load(m);
 }
@@ -55,6 +72,7 @@ void tti_model_free(tti_model *m) {
     tti_free(m->sizes.inv_freq[0]);
     tti_free(m->sizes.inv_freq[1]);
     tti_free(m->loras);
+    tti_free(m->generation);
     tti_free(m->arenas);
     tti_peft_free(m->peft);
     tti_hf_config_free(m->config);
@@ -133,19 +151,12 @@ done:
     return s;
 }
 
-/* How to generate, where the model came with it. */
-static tt_status copy_generation_config(tti_model *m, const char *dir) {
-    char *from = tti_path_join(m->dir, "generation_config.json");
-    char *to = tti_path_join(dir, "generation_config.json");
-    tti_map map = {0};
-    tt_status s = from && to ? TT_OK : TT_E_NOMEM;
-    if (s == TT_OK && m->opts.task == TTI_TASK_CAUSAL && tti_file_exists(from)) {
-        s = tti_map_open(&map, from);
-        if (s == TT_OK) s = tti_file_write(to, map.data, map.size);
-        if (map.data) tti_map_close(&map);
-    }
-    tti_free(from);
-    tti_free(to);
+static tt_status save_generation(const tti_model *m, const char *dir) {
+    if (!m->generation) return TT_OK;
+    char *path = tti_path_join(dir, generation_file);
+    if (!path) return TT_E_NOMEM;
+    const tt_status s = tti_file_write(path, m->generation, m->generation_size);
+    tti_free(path);
     return s;
 }
 
@@ -157,6 +168,6 @@ tt_status tti_model_save(tti_model *m, const char *dir, const char *const *label
     tt_status s = tti_model_write_file(m, dir, "model.safetensors", all);
     tti_free(all);
     TT_TRY(s);
-    TT_TRY(copy_generation_config(m, dir));
+    TT_TRY(save_generation(m, dir));
     return write_config(m, dir, labels, n);
 }

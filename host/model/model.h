@@ -21,9 +21,9 @@ typedef struct {
     int lora_rank;
     float lora_alpha, lora_dropout;
     const char *const *lora_targets; /* module names as PEFT matches them; borrowed */
-    int lora_ntargets; /* 0: the family's: query and value, or a decoder's MLP */
-    bool lora_rslora;  /* adapters are scaled by alpha / sqrt(rank) */
-    const char *adapter; /* PEFT folder to continue, or NULL */
+    int lora_ntargets;               /* 0: the family's: query and value, or a decoder's MLP */
+    bool lora_rslora;                /* adapters are scaled by alpha / sqrt(rank) */
+    const char *adapter;             /* PEFT folder to continue, or NULL */
     float hidden_dropout, attention_dropout, classifier_dropout; /* < 0: as config.json says */
     bool random_weights; /* no checkpoint is read: weights are drawn as transformers initialises */
     bool frozen;         /* evaluation: nothing trains, no gradient, no optimizer state */
@@ -104,9 +104,9 @@ typedef struct {
      * behind them (TTI_IN_CACHE) and are kept as well (TTI_IN_CACHE_ROW). 0: none. No training. */
     size_t cache_rows;
     /* causal: two passes over one batch. The first computes all rows as SEL and puts its keys and
-     * values, which live to the end of the run, into keys: two a layer, of the caller; NULL: no. The
-     * second has `rest`, but takes the keys and values of REST rows from accumulators of kept_rows
-     * rows (out->kept) instead of computing the stream; 0: no. */
+     * values, which live to the end of the run, into keys: two a layer, of the caller; NULL: no.
+     * The second has `rest`, but takes the keys and values of REST rows from accumulators of
+     * kept_rows rows (out->kept) instead of computing the stream; 0: no. */
     tti_val *keys;
     size_t kept_rows;
     enum { TTI_LOGITS_NONE, TTI_LOGITS_ALL, TTI_LOGITS_LAST } logits; /* causal: of which rows */

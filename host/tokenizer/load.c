@@ -188,7 +188,8 @@ tt_status tti_tokenizer_save(const tti_tokenizer *t, const char *dir) {
                                         "merges.txt",
                                         "tokenizer_config.json",
                                         "special_tokens_map.json",
-                                        "added_tokens.json"};
+                                        "added_tokens.json",
+                                        "chat_template.jinja"};
     if (t->file) TT_TRY(copy(t->file, dir, "tokenizer.json"));
     for (size_t i = 0; i < TT_COUNT(names); i++) {
         char *from = tti_path_join(t->dir, names[i]);

@@ -118,7 +118,7 @@ Test(config, names_file_line_key_and_what_was_expected) {
         {"data:\n  lr: 1\n", "2: data.lr: unknown key; did you mean train.lr?"},
         {"trian:\n  lr: 1\n", "1: trian: unknown key"},
         {"train: 3\n", "1: train: expected a section of indented keys, found \"3\""},
-        {"task:\n  name: 1\n", "1: task: expected one of classify, regress, causal, found a section"},
+        {"task:\n  name: 1\n", "1: task: expected one of classify, regress, causal, found"},
         {"train:\n  lr: 1\n  lr: 2\n", "3: train.lr: given twice, first in line 2"},
         {"train:\n  lr: 1\ntrain:\n  batch: 2\n", "3: train: section given twice"},
         {"? [a]\n: 1\n", "1: expected the name of a key"},

@@ -133,3 +133,114 @@ Test(steps, planned_rows_are_never_exceeded_and_reached) {
     tti_steps_free(steps);
     tti_samples_free(&s);
 }
+
+/* ---- causal ---- */
+
+static tti_samples make_causal(void) {
+    tti_samples s = make_samples();
+    s.next = tti_calloc(s.start[SAMPLES], sizeof *s.next);
+    s.prompt = tti_calloc(SAMPLES, sizeof *s.prompt);
+    for (size_t i = 0; i < SAMPLES; i++) {
+        s.prompt[i] = tti_samples_length(&s, i) / 2;
+        for (size_t t = s.start[i]; t < s.start[i + 1]; t++)
+            s.next[t] =
+                t + 1 < s.start[i + 1] && t + 1 >= s.start[i] + s.prompt[i] ? s.ids[t + 1] : -100;
+    }
+    return s;
+}
+
+static tti_steps *causal_steps(const tti_samples *s, tti_select_policy policy, size_t batch,
+                               size_t accumulate) {
+    const tti_steps_opts o = {.batch = batch,
+                              .accumulate = accumulate,
+                              .keep = 0.3,
+                              .epochs = 2,
+                              .seed = 9,
+                              .policy = policy,
+                              .keep_answer = 0.8,
+                              .temperature = 1};
+    tti_model_info m = info();
+    m.task = TTI_TASK_CAUSAL;
+    m.decoder = true;
+    tti_steps *steps;
+    cr_assert_eq(tti_steps_new(&steps, s, &m, 8, false, &o), TT_OK, "%s", tt_error());
+    return steps;
+}
+
+/* Losses as a model might have them; they follow from the rows that are asked for. */
+static void give_losses(tti_steps *steps, const tti_step *st) {
+    float loss[512];
+    for (size_t m = 0; m < st->micros; m++) {
+        const tti_feed *f;
+        cr_assert_eq(tti_steps_scout(steps, m, &f), TT_OK, "%s", tt_error());
+        cr_expect_eq(f->rows.n[TTI_ROWS_REST], 0);
+        const int32_t *row = f->data[TTI_IN_LAB_ROW], *seq = f->data[TTI_IN_SEQ_SEL];
+        for (size_t i = 0; i < f->rows.n[TTI_ROWS_LAB]; i++)
+            loss[i] = (float)((seq[row[i]] * 31 +
+                               ((const int32_t *)f->data[TTI_IN_POS_SEL])[row[i]] * 17) %
+                              13);
+        tti_steps_losses(steps, m, loss);
+    }
+}
+
+/* Selected, supervised rows of all batches of a step are what its loss is a mean over; of any
+ * policy, in one batch or several. */
+Test(steps, a_causal_loss_is_a_mean_over_the_step) {
+    tti_samples s = make_causal();
+    for (int policy = TTI_SELECT_RANDOM; policy <= TTI_SELECT_LOSS; policy++) {
+        tti_steps *of[] = {causal_steps(&s, (tti_select_policy)policy, 8, 1),
+                           causal_steps(&s, (tti_select_policy)policy, 2, 4)};
+        for (uint64_t step = 1; step <= tti_steps_total(of[0]); step++) {
+            size_t labels[2] = {0, 0}, rows[2] = {0, 0};
+            for (int k = 0; k < 2; k++) {
+                const tti_rows planned = tti_steps_rows(of[k]);
+                tti_step st;
+                cr_assert_eq(tti_steps_begin(of[k], step, &st), TT_OK, "%s", tt_error());
+                if (policy == TTI_SELECT_LOSS) {
+                    give_losses(of[k], &st);
+                    cr_assert_eq(tti_steps_choose(of[k], &st), TT_OK);
+                }
+                for (size_t m = 0; m < st.micros; m++) {
+                    const tti_feed *f;
+                    cr_assert_eq(tti_steps_batch(of[k], m, &f), TT_OK, "%s", tt_error());
+                    labels[k] += f->rows.n[TTI_ROWS_LAB];
+                    rows[k] += f->rows.n[TTI_ROWS_SEL];
+                    for (int i = 1; i < TTI_ROWS_KINDS; i++)
+                        cr_expect_leq(f->rows.n[i], planned.n[i], "kind %d", i);
+                }
+                cr_expect_eq(labels[k], st.supervised);
+                cr_expect_float_eq(st.loss_scale, 1.0f / (float)TT_MAX(st.supervised, 1), 1e-9);
+            }
+            cr_expect(labels[0] == labels[1] && rows[0] == rows[1], "policy %d step %u", policy,
+                      (unsigned)step);
+        }
+        tti_steps_free(of[0]);
+        tti_steps_free(of[1]);
+    }
+    tti_samples_free(&s);
+}
+
+Test(steps, samples_are_held_back_whole) {
+    tti_samples s = make_causal(), all = make_causal(), held;
+    size_t at[2] = {0, 0}, met[2] = {0, 0};
+    cr_assert_eq(tti_samples_hold_back(&s, &held, 11, 3), TT_OK);
+    cr_expect(held.n == 11 && s.n == SAMPLES - 11);
+    const tti_samples *part[] = {&s, &held};
+    for (size_t i = 0; i < SAMPLES; i++) {
+        const size_t n = tti_samples_length(&all, i);
+        for (int k = 0; k < 2; k++) {
+            if (at[k] == part[k]->n) continue;
+            const tti_sequence q = tti_samples_at(part[k], at[k]), want = tti_samples_at(&all, i);
+            if (q.ids[0] != want.ids[0]) continue; /* the first id tells the samples apart */
+            cr_expect(q.n == n && memcmp(q.ids, want.ids, n * sizeof *q.ids) == 0 &&
+                      memcmp(q.next, want.next, n * sizeof *q.next) == 0 &&
+                      part[k]->prompt[at[k]] == all.prompt[i]);
+            at[k]++, met[k]++;
+            break;
+        }
+    }
+    cr_expect(met[0] == s.n && met[1] == 11, "every sample is in one part, in its order");
+    tti_samples_free(&s);
+    tti_samples_free(&all);
+    tti_samples_free(&held);
+}
