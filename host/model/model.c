@@ -37,8 +37,8 @@ static tt_status load(tti_model *m) {
     TT_TRY(tti_lora_declare(m));
     if (!(m->fresh = tti_calloc(m->nparams, 1))) return TT_E_NOMEM;
     TT_TRY(tti_model_layout(m));
-    if (!m->dev) return TT_OK;
-    TT_TRY(tti_model_allocate(m));
+    if (!m->dev && !m->opts.check_weights) return TT_OK;
+    if (m->dev) TT_TRY(tti_model_allocate(m));
     TT_TRY(load_generation(m));
     TT_TRY(tti_model_load_weights(m));
     return tti_lora_load(m);

@@ -28,6 +28,8 @@ typedef struct {
     bool random_weights; /* no checkpoint is read: weights are drawn as transformers initialises */
     bool frozen;         /* evaluation: nothing trains, no gradient, no optimizer state */
     bool no_decay_1d;    /* biases and norms are in the group without weight decay */
+    bool check_weights;  /* without a device: the checkpoint's names and shapes are checked all the
+                          * same, its numbers are not read */
     bool fresh_head;     /* a new head even where the checkpoint has one of this size */
     size_t align, max_alloc; /* layout without a device: sub-buffer alignment, largest buffer */
 } tti_model_opts;

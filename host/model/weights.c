@@ -164,7 +164,7 @@ static void report(const tti_model *m, const tti_st *st, size_t used) {
         size_t n = strlen(fresh);
         snprintf(fresh + n, sizeof fresh - n, "%s%s", n ? ", " : "", p->name);
     }
-    if (*fresh)
+    if (*fresh && m->dev)
         tti_info("not in the checkpoint, drawn fresh from seed %u: %s", m->opts.seed, fresh);
     if (tti_st_count(st) > used)
         tti_debug("%zu tensors of the checkpoint are not used", tti_st_count(st) - used);

@@ -154,6 +154,7 @@ static tti_model_opts model_options(const tti_job *r) {
     o.no_decay_1d = c->train.no_decay_norms;
     o.fresh_head = c->model.fresh_head && !r->checkpoint;
     o.random_weights = c->model.random_weights && !r->checkpoint;
+    o.check_weights = true;
     const tti_caps *caps = tti_device_caps(r->dev);
     o.align = caps->align;
     o.max_alloc = caps->max_alloc;
