@@ -10,7 +10,11 @@ cd "$work" || exit 1
 has() {
     local name=$1 pattern=$2
     shift 2
-    if "$@" >.out 2>.err && grep -qP -e "$pattern" .out; then ok "$name"; else fail "$name" "$(cat .out .err | tail -n 2)"; fi
+    if "$@" >.out 2>.err && grep -qP -e "$pattern" .out; then
+        ok "$name"
+    else
+        fail "$name" "$(cat .out .err | tail -n 2)"
+    fi
 }
 
 has "merge" '"error": [0-9.e-]+, "tolerance": 0.0001' \
@@ -20,7 +24,8 @@ has "merge, replaced" '"tolerance": 0.01' \
 rm -rf merged
 refuses "merge: no adapter" 1 'adapter_config.json' "$tt" merge --adapter "$lora/model" --out out
 refuses "merge: another base" 1 'is \[' "$tt" merge --model "$t/eval/llama" --adapter "$lora/adapter" --out out
-refuses "merge: no layers" 1 'match no linear layer' "$tt" merge --model "$t/eval/gpt2" --adapter "$lora/adapter" --out out
+refuses "merge: no layers" 1 'match no linear layer' \
+    "$tt" merge --model "$t/eval/gpt2" --adapter "$lora/adapter" --out out
 refuses "merge: prompts without a tokenizer" 1 'no tokenizer' \
     "$tt" merge --model "$lora/model" --adapter "$lora/adapter" --out out --check "a prompt"
 refuses "merge: prompts without --check" 2 'for --check' \
@@ -32,7 +37,8 @@ refuses "merge: into its base" 1 'merged from' \
 refuses "merge: without --out" 2 'expected --adapter' "$tt" merge --adapter "$lora/adapter"
 
 has "eval: ARC" '"task": "arc".*"questions": 7, "shots": 2, "acc": ' \
-    "$tt" eval "$t/eval/llama" "$t/eval/arc.jsonl" --json --shots 2 --train "$t/eval/arc.train.jsonl" --limit 7 --samples each.jsonl
+    "$tt" eval "$t/eval/llama" "$t/eval/arc.jsonl" --json --shots 2 \
+    --train "$t/eval/arc.train.jsonl" --limit 7 --samples each.jsonl
 [ "$(wc -l <each.jsonl)" = 7 ] && ok "eval: a line for each" || fail "eval: a line for each" "$(wc -l <each.jsonl)"
 has "eval: text" '"word_perplexity": ' "$tt" eval "$t/eval/gpt2" "$t/eval/text.jsonl" --json
 printf '{"instruction": "Say it", "output": "it"}\n' >instruct.jsonl
@@ -44,7 +50,8 @@ refuses "eval: shots without a file" 2 'needs --train' "$tt" eval "$t/eval/gpt2"
 refuses "eval: too few examples" 1 '5 examples, 9 are asked' \
     "$tt" eval "$t/eval/gpt2" "$t/eval/arc.jsonl" --shots 9 --train "$t/eval/arc.train.jsonl"
 refuses "eval: task" 1 'expected auto, mmlu' "$tt" eval "$t/eval/gpt2" "$t/eval/arc.jsonl" --task trivia
-refuses "eval: shape of another task" 1 'endings: missing|ctx' "$tt" eval "$t/eval/gpt2" "$t/eval/arc.jsonl" --task hellaswag
+refuses "eval: shape of another task" 1 'endings: missing|ctx' \
+    "$tt" eval "$t/eval/gpt2" "$t/eval/arc.jsonl" --task hellaswag
 
 printf 'text\tlabel\nthe lamp\ta\nriver and stone\tb\n' >two.tsv
 has "fidelity" '"policy": "random", "keep": 0.5.*"cosine": .*"block 0": ' \
