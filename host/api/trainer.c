@@ -19,7 +19,9 @@ static tt_train_event_kind kind_of(tti_event_kind kind) {
 
 static tt_scores scores_of(const tti_scores *s) {
     tt_scores out = {.n = s->n, .regression = s->regression, .loss = s->loss};
-    if (s->regression) {
+    if (s->causal) {
+        out.perplexity = s->perplexity;
+    } else if (s->regression) {
         out.pearson = s->r.pearson;
         out.spearman = s->r.spearman;
     } else {
@@ -61,7 +63,7 @@ static void tell(void *ctx, const tti_event *e) {
                           .cut = e->cut,
                           .trained = e->trained,
                           .device_bytes = e->device_bytes,
-                          .bytes = bytes_of(&e->bytes, e->eval_bytes),
+                          .bytes = bytes_of(&e->bytes, e->eval_bytes + e->scout_bytes),
                           .best = e->kind == TTI_EVENT_EVAL && e->best,
                           .path = e->path,
                           .device = e->device};

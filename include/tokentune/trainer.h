@@ -14,13 +14,14 @@
 extern "C" {
 #endif
 
-/* How good a model is on n samples; the metrics of the other task are 0. */
+/* How good a model is on n samples; the metrics of other tasks are 0. */
 typedef struct {
     size_t n;
     bool regression;
     double loss; /* mean cross-entropy in nats, or mean squared error */
     double accuracy, macro_f1, mcc;
     double pearson, spearman;
+    double perplexity; /* of a model that predicts tokens; its loss is a mean over learned tokens */
 } tt_scores;
 
 /* Device memory of a run in bytes; total is the sum of the others. */
