@@ -40,7 +40,7 @@ in_files() { # GREP-OPTIONS PATTERN -- PATHSPEC...
 }
 c='*.c *.h'
 sources='*.c *.h *.cl *.clh'
-shells='*.sh tests/run tests/setup samples/quickstart samples/make_encoder .ci/run'
+shells='*.sh tests/run tests/setup samples/quickstart samples/make_encoder samples/make_decoder .ci/run'
 scripts="$shells *.py"
 
 shopt -s lastpipe # rule counts in this shell

@@ -17,7 +17,7 @@ import sys
 import world
 from make_text import instruction_text
 
-PER_TASK = {"train": 90, "test": 7}
+PER_TASK = {"train": 110, "test": 7}
 HELD_BACK = 0.25  # of the things to know
 QUESTIONS = 100
 
@@ -32,7 +32,7 @@ def main(out):
     by_task = collections.defaultdict(list)
     for i in world.fixed(random.Random("world")):
         by_task[i.task].append(i)
-    for _ in range(1400):
+    for _ in range(1600):
         i = world.drawn(r)
         by_task[i.task].append(i)
     rows, asked = {"train": [], "test": []}, []

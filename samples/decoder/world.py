@@ -107,35 +107,35 @@ def fixed(r):
             add("opposite", x, y, [w for p in both for w in p if w != x],
                 [f"The opposite of {x} is {y}.", f"{x} is the opposite of {y}.", f"Not {x} but {y}."],
                 [f"What is the opposite of {x}?"],
-                [f"Name the opposite of {x}.", f"Give me the opposite of {x}.", f"Turn {x} into its opposite.",
-                 ("Write the opposite of this word.", x)])
+                [f"Name the opposite of {x}.", ("Write the opposite of this word.", x),
+                 f"Give me the opposite of {x}.", f"Turn {x} into its opposite."])
     nouns = [n.split() for n in NOUNS]
     for one, kind, many in nouns:
         kind = kind.replace("-", " ")
         add("plural", one, many, [n[2] for n in nouns],
             [f"One {one}, two {many}.", f"The plural of {one} is {many}.", f"I had one {one}, now I have many {many}."],
             [f"What is the plural of {one}?"],
-            [f"Name the plural of {one}.", f"Give me the plural of {one}.", f"Write {one} in the plural.",
-             ("Write the plural of this word.", one)])
+            [f"Name the plural of {one}.", ("Write the plural of this word.", one),
+             f"Give me the plural of {one}.", f"Write {one} in the plural."])
         add("kind", one, kind, [n[1].replace("-", " ") for n in nouns],
             [f"{a(one).capitalize()} is {a(kind)}.", f"{many.capitalize()}: each is {a(kind)}.",
              f"I know {a(kind)}: the {one}."],
             [f"What is {a(one)}?", f"What kind of thing is {a(one)}?"],
-            [f"Name the kind of thing that {a(one)} is.", f"Tell me what {a(one)} is.",
-             f"Say what kind of thing {a(one)} is.", ("Which kind of thing is this?", one)])
+            [f"Name the kind of thing that {a(one)} is.", ("Which kind of thing is this?", one),
+             f"Tell me what {a(one)} is.", f"Say what kind of thing {a(one)} is."])
     for x, y in (p.split(":") for p in PAST):
         add("past", x, y, [p.split(":")[1] for p in PAST],
             [f"Today I {x}, yesterday I {y}.", f"The past of {x} is {y}.", f"They {y}, and now we {x} too."],
             [f"What is the past of {x}?"],
-            [f"Name the past of {x}.", f"Give me the past of {x}.", f"Write {x} in the past.",
-             ("Write the past of this word.", x)])
+            [f"Name the past of {x}.", ("Write the past of this word.", x),
+             f"Give me the past of {x}.", f"Write {x} in the past."])
     for x, y in (p.replace("-", " ").split(":") for p in COLOURS):
         is_ = "are" if x.endswith("s") and x != "grass" else "is"
         add("colour", x, y, [p.split(":")[1] for p in COLOURS],
             [f"{x.capitalize()} {is_} {y}.", f"The colour of {x} is {y}.", f"As {y} as {x}."],
             [f"What colour {is_} {x}?"],
-            [f"Name the colour of {x}.", f"Tell me which colour {x} {'have' if is_ == 'are' else 'has'}.",
-             f"Say what colour {x} {is_}.", ("Which colour does this have?", x)])
+            [f"Name the colour of {x}.", ("Which colour does this have?", x),
+             f"Tell me which colour {x} {'have' if is_ == 'are' else 'has'}.", f"Say what colour {x} {is_}."])
     for row in (DAYS, MONTHS):
         for i, x in enumerate(row):
             y = row[(i + 1) % len(row)]
@@ -148,14 +148,14 @@ def fixed(r):
             add("sum", (x, y), str(x + y), [str(max(0, x + y + d)) for d in (-2, -1, 1, 2, 10)],
                 [f"{x} + {y} = {x + y}.", f"{x} plus {y} is {x + y}.", f"{x} and {y} make {x + y}."],
                 [f"What is {x} plus {y}?", f"What is {x} + {y}?"],
-                [f"Add {x} and {y}.", f"Tell me what {x} plus {y} is.", f"Find the sum of {x} and {y}.",
-                 ("Find the sum.", f"{x} + {y}")])
+                [f"Add {x} and {y}.", ("Find the sum.", f"{x} + {y}"),
+                 f"Tell me what {x} plus {y} is.", f"Find the sum of {x} and {y}."])
             if y <= x:
                 add("difference", (x, y), str(x - y), [str(max(0, x - y + d)) for d in (-2, -1, 1, 2, 10)],
                     [f"{x} - {y} = {x - y}.", f"{x} less {y} is {x - y}.", f"{y} from {x} leaves {x - y}."],
                     [f"What is {x} less {y}?", f"What is {x} - {y}?"],
-                    [f"Take {y} from {x}.", f"Tell me what {x} less {y} is.", f"Remove {y} from {x}.",
-                     ("Find the difference.", f"{x} - {y}")])
+                    [f"Take {y} from {x}.", ("Find the difference.", f"{x} - {y}"),
+                     f"Tell me what {x} less {y} is.", f"Remove {y} from {x}."])
     return items
 
 
@@ -169,13 +169,13 @@ def drawn(r):
             x, y, top = *n, max(n)
             return Item(kind, text, [f"Of {x} and {y}, {top} is larger.", f"{top} is larger than {min(n)}."],
                         [f"Which is larger, {x} or {y}?"],
-                        [f"Name the larger number: {x} or {y}.", f"Tell me which is larger: {x} or {y}.",
-                         f"Find the larger of {x} and {y}.", ("Which number is larger?", f"{x}, {y}")],
+                        [f"Name the larger number: {x} or {y}.", ("Which number is larger?", f"{x}, {y}"),
+                         f"Tell me which is larger: {x} or {y}.", f"Find the larger of {x} and {y}."],
                         str(top), [str(min(n))])
         done = ", ".join(map(str, sorted(n)))
         return Item(kind, text, [f"{text} sorted: {done}."], [f"How is {text} sorted?"],
-                    [f"Sort these numbers: {text}.", f"Put these numbers in order: {text}.",
-                     f"Write these numbers sorted: {text}.", ("Sort the numbers.", text)], done, [])
+                    [f"Sort these numbers: {text}.", ("Sort the numbers.", text),
+                     f"Put these numbers in order: {text}.", f"Write these numbers sorted: {text}."], done, [])
     pool = [n.split()[0] for n in NOUNS] + NAMES[:24] + [o.split(":")[0] for o in OPPOSITES[:24]]
     words = r.sample(pool, r.randint(2, 5))
     text = ", ".join(words)
@@ -192,6 +192,7 @@ def drawn(r):
         "reverse": [f"Turn this list around: {text}.", f"Put this list in reverse: {text}."],
         "count": [f"Count these words: {text}.", f"How many words are these: {text}?"],
         "repeat": [f"Say this again: {text}.", f"Write this again: {text}."],
-    }[kind] + [order.format("this list") + f": {text}.", (order.format("the list") + ".", text)]
+    }[kind]
+    instructions[1:1] = [order.format("this list") + f": {text}.", (order.format("the list") + ".", text)]
     wrong = {"first": words[1:], "last": words[:-1], "count": [w for w in WORDS[1:5] if w != result]}.get(kind, [])
     return Item(kind, text, [f"{text}; {wording}: {result}."], [ask.format(text)], instructions, result, wrong)
