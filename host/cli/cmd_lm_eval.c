@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* cmd_lm_eval.c - tokentune eval of a model that predicts tokens. */
+#include <math.h>
 #include <string.h>
 #include "host/cli/lm_eval.h"
 #include "host/eval/harness.h"
@@ -9,14 +10,15 @@
 static const char summary[] =
     "Of a model that predicts tokens, or an adapter of one: multiple-choice questions answered by\n"
     "the likelihood of the choices (acc and acc_norm as lm-evaluation-harness has them), or the\n"
-    "perplexity of texts, or the loss of answers to instructions. FILE holds a JSON object a "
+    "perplexity of texts, or the loss of answers to instructions (with --task exact: how many are\n"
+    "answered word for word). FILE holds a JSON object a "
     "line,\n"
     "in the keys of MMLU, ARC, HellaSwag, WinoGrande, TruthfulQA, {\"context\", \"choices\",\n"
     "\"gold\"}, {\"text\"} or instruction data; or plain text.\n";
 
 typedef struct {
     const char *base, *device, *gemm, *task, *examples, *description, *each, *template_name;
-    size_t shots, limit, max_len, rows;
+    size_t shots, limit, max_len, rows, max_new;
     bool json;
 } options;
 
@@ -145,6 +147,39 @@ done:
     return s;
 }
 
+/* How many instructions of the files are answered as they should be. A run of its own: what writes
+ * keeps other state than what scores. */
+static tt_status match_answers(const options *o, const char *model, const char *const *files,
+                               size_t n) {
+    tti_trained about = {0};
+    TT_TRY(tti_trained_read(&about, model, o->base));
+    const char *trained = about.about.template ? about.about.template : "model";
+    const tti_generate_args a = {.model = o->base ? o->base : model,
+                                 .adapter = o->base ? model : NULL,
+                                 .template = o->template_name ? o->template_name : trained,
+                                 .device = o->device,
+                                 .gemm = o->gemm,
+                                 .max_new = o->max_new,
+                                 .batch = 8,
+                                 .temperature = NAN,
+                                 .top_p = 1,
+                                 .repetition = 1};
+    tt_status s = TT_OK;
+    for (size_t i = 0; i < n && s == TT_OK; i++) {
+        tti_exact_match m;
+        tti_str out = {0};
+        s = tti_cli_exact_match(&m, &a, files[i], o->limit);
+        if (s != TT_OK) break;
+        begin(&out, o->json, "exact", files[i]);
+        add_count(&out, o->json, "samples", m.n);
+        add_count(&out, o->json, "equal", m.equal);
+        add_number(&out, o->json, "exact_match", (double)m.equal / (double)m.n);
+        s = finish(&out, o->json);
+    }
+    tti_trained_free(&about);
+    return s;
+}
+
 /* What a file holds, by its first record, where --task does not say. */
 static tt_status find_kind(const options *o, const char *path, bool *text, bool *answers) {
     const bool found = !o->task || !strcmp(o->task, "auto");
@@ -188,13 +223,14 @@ static tt_status evaluate(const options *o, const char *model, const char *const
     run r = {0};
     tti_choice_shape shape = TTI_CHOICE_NONE;
     tt_status s = TT_OK;
+    if (o->task && !strcmp(o->task, "exact")) return match_answers(o, model, files, n);
     if (o->task && strcmp(o->task, "text") && strcmp(o->task, "answers") &&
         strcmp(o->task, "auto")) {
         shape = tti_choice_shape_named(o->task);
         if (shape == TTI_CHOICE_NONE)
             TT_GO(tti_fail(TT_E_ARG,
                            "--task %s: expected auto, mmlu, arc, hellaswag, winogrande, "
-                           "truthfulqa, choices, answers or text",
+                           "truthfulqa, choices, answers, exact or text",
                            o->task));
     }
     TT_GO(open_run(&r, o, model));
@@ -212,7 +248,8 @@ done:
 int tti_cli_lm_eval(int argc, char **argv) {
     options o = {0};
     const tti_opt table[] = {
-        {"--task", "NAME", TTI_OPT_TEXT, &o.task, "mmlu, arc, ..., answers or text [by the keys]"},
+        {"--task", "NAME", TTI_OPT_TEXT, &o.task,
+         "mmlu, arc, ..., answers, exact or text [by the keys]"},
         {"--shots", "N", TTI_OPT_COUNT, &o.shots, "examples before each question [none]"},
         {"--train", "FILE", TTI_OPT_TEXT, &o.examples, "where they are: its first N"},
         {"--description", "TEXT", TTI_OPT_TEXT, &o.description,
@@ -222,6 +259,8 @@ int tti_cli_lm_eval(int argc, char **argv) {
         {"--samples", "FILE", TTI_OPT_TEXT, &o.each, "write each question's likelihoods there"},
         {"--base", "DIR", TTI_OPT_TEXT, &o.base, "the model below an adapter folder"},
         {"--max-len", "N", TTI_OPT_COUNT, &o.max_len, "tokens read at most [the model's]"},
+        {"--max-new", "N", TTI_OPT_COUNT, &o.max_new,
+         "exact: tokens of an answer [256 or what fits]"},
         {"--rows", "N", TTI_OPT_COUNT, &o.rows, "tokens computed at once [512]"},
         {"--json", NULL, TTI_OPT_FLAG, &o.json, "print a JSON line for each file"},
         {"--device", "SPEC", TTI_OPT_TEXT, &o.device, "see tokentune devices --help"},

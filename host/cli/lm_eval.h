@@ -3,11 +3,19 @@
 #ifndef TT_HOST_CLI_LM_EVAL_H
 #define TT_HOST_CLI_LM_EVAL_H
 
-#include "host/cli/cli.h"
+#include "host/cli/generate.h"
 
 /* The command; argv as in main. */
 int tti_cli_lm_eval(int argc, char **argv);
 /* Whether the arguments name a model that predicts tokens. */
 bool tti_cli_is_causal(int argc, char **argv);
+
+typedef struct {
+    size_t n, equal;
+} tti_exact_match;
+/* Answers the instructions in a file greedily with the model, template, batch and length of args;
+ * limit 0: all of them. */
+tt_status tti_cli_exact_match(tti_exact_match *out, const tti_generate_args *args, const char *path,
+                              size_t limit);
 
 #endif

@@ -31,6 +31,12 @@ for how in instruct instruct_lora; do
 done
 within "tuned, it knows" "$(accuracy "$work/instruct/final")" 75 100
 within "tuned by adapters, it knows" "$(accuracy "$work/instruct_lora/final")" 75 100
+# exact MODEL: answers of the first 40 instructions that are right word for word.
+exact() { "$tt" eval --task exact --limit 40 "$1" samples/data/instruct.test.jsonl 2>"$work/log" |
+    awk '$1 == "equal" { print $2 }'; }
+within "the decoder as it is answers nothing" "$(exact samples/decoder)" 0 0
+within "tuned, it answers" "$(exact "$work/instruct/final")" 20 40
+within "tuned by adapters, it answers" "$(exact "$work/instruct_lora/final")" 20 40
 answer "an answer" "dog" "Name the pet of Moritz." --model "$work/instruct/final"
 answer "an answer by adapters" "dog" "Name the pet of Moritz." --adapter "$work/instruct_lora/final"
 finish
