@@ -91,7 +91,7 @@ tt_status tti_perplexity_evaluate(tti_perplexity *out, tti_scorer *scorer, tti_p
     }
     tti_free(text);
     TT_TRY(s);
-    if (out->tokens == 0) return tti_fail(TT_E_DATA, "%s: no text", path);
+    if (out->tokens == 0 || out->bytes == 0) return tti_fail(TT_E_DATA, "%s: no text", path);
     out->token_perplexity = exp(-out->loglik / (double)out->tokens);
     out->word_perplexity = exp(-out->loglik / (double)out->words);
     out->byte_perplexity = exp(-out->loglik / (double)out->bytes);

@@ -46,6 +46,8 @@ has "eval: answers" '"task": "answers".*"samples": 1' "$tt" eval "$t/eval/gpt2" 
 has "eval: help of decoders" '--shots N' "$tt" eval "$t/eval/gpt2" --help
 printf '{"a": 1}\n' >odd.jsonl
 refuses "eval: other keys" 1 'odd.jsonl:1: .*no known questions' "$tt" eval "$t/eval/gpt2" odd.jsonl
+: >nothing.jsonl
+refuses "eval: an empty file" 1 'nothing.jsonl: no text' "$tt" eval "$t/eval/gpt2" nothing.jsonl
 refuses "eval: shots without a file" 2 'needs --train' "$tt" eval "$t/eval/gpt2" "$t/eval/arc.jsonl" --shots 1
 refuses "eval: too few examples" 1 '5 examples, 9 are asked' \
     "$tt" eval "$t/eval/gpt2" "$t/eval/arc.jsonl" --shots 9 --train "$t/eval/arc.train.jsonl"
