@@ -34,6 +34,26 @@ int tti_build_leaf(tti_builder *b, const char *module, const char *leaf) {
     return tti_model_index(b->m, full);
 }
 
+tti_val tti_build_embed(tti_builder *b, int stream) {
+    const tti_family *f = b->m->family;
+    const struct {
+        const char *table;
+        tti_input rows[TTI_STREAMS];
+    } lookup[] = {{f->word, {[TTI_SEL] = TTI_IN_IDS_SEL, [TTI_REST] = TTI_IN_IDS_REST}},
+                  {f->type, {[TTI_SEL] = TTI_IN_TYPE_SEL, [TTI_REST] = TTI_IN_TYPE_REST}},
+                  {f->position, {[TTI_SEL] = TTI_IN_POSID_SEL, [TTI_REST] = TTI_IN_POSID_REST}}};
+    tti_val x = TTI_NONE;
+    tti_graph_scope(b->g, "embeddings");
+    for (size_t i = 0; i < TT_COUNT(lookup); i++) {
+        char name[192];
+        if (!lookup[i].table) continue;
+        tti_body_name(b->m, name, "%s", lookup[i].table);
+        x = tti_embed(b->g, tti_build_param(b, tti_build_leaf(b, name, "weight")),
+                      lookup[i].rows[stream], x);
+    }
+    return x;
+}
+
 tti_val tti_build_dense(tti_builder *b, tti_val x, const char *module, tti_val residual) {
     const int w = tti_build_leaf(b, module, "weight"), bias = tti_build_leaf(b, module, "bias");
     const tti_val weight = tti_build_param(b, w);

@@ -19,18 +19,9 @@ static tti_val norm(tti_builder *b, tti_val x, const char *module, int group) {
 }
 
 static tti_val embed(tti_builder *b, int stream) {
-    const tti_family *f = b->m->family;
-    char name[192];
-    tti_graph_scope(b->g, "embeddings");
-    tti_body_name(b->m, name, "%s", f->word);
-    tti_val x = tti_embed(b->g, tti_build_param(b, tti_build_leaf(b, name, "weight")),
-                          stream == TTI_SEL ? TTI_IN_IDS_SEL : TTI_IN_IDS_REST, TTI_NONE);
-    if (f->position) {
-        tti_body_name(b->m, name, "%s", f->position);
-        x = tti_embed(b->g, tti_build_param(b, tti_build_leaf(b, name, "weight")),
-                      stream == TTI_SEL ? TTI_IN_POSID_SEL : TTI_IN_POSID_REST, x);
-    }
-    if (f->decoder->embed_scale) x = tti_scale(b->g, x, sqrtf((float)b->m->sizes.hidden));
+    tti_val x = tti_build_embed(b, stream);
+    if (b->m->family->decoder->embed_scale)
+        x = tti_scale(b->g, x, sqrtf((float)b->m->sizes.hidden));
     return tti_dropout(b->g, x, b->dropout ? b->m->sizes.hidden_dropout : 0.0f, SITE_EMBED);
 }
 

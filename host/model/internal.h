@@ -151,6 +151,8 @@ tt_status tti_builder_open(tti_builder *b, tti_model *m, tti_graph *g, bool drop
 void tti_builder_close(tti_builder *b);
 tti_val tti_build_param(tti_builder *b, int index);
 int tti_build_leaf(tti_builder *b, const char *module, const char *leaf); /* -1: none */
+/* Rows of a stream out of the word, type and position tables, those that the family has, summed. */
+tti_val tti_build_embed(tti_builder *b, int stream);
 /* Dense layer with its adapter, if it has one: residual (or TTI_NONE) + x w^T + b. */
 tti_val tti_build_dense(tti_builder *b, tti_val x, const char *module, tti_val residual);
 /* "prefix" "block layer" part */
