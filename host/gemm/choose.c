@@ -163,11 +163,14 @@ tt_status tti_gemm_tune_one(tti_gemm *g, const tti_gemm_shape *shape,
 const tti_gemm_shape *tti_gemm_standard_shapes(size_t *n) {
     static const tti_gemm_shape set[] = {
         /* forward, gradient of the input, gradient of the weight; a small and a larger model */
-        {false, true, 512, 384, 384},  {false, true, 512, 1536, 384}, {false, true, 512, 384, 1536},
-        {false, false, 512, 384, 384}, {true, false, 384, 384, 512},  {true, false, 1536, 384, 512},
-        {false, true, 512, 768, 768},  {false, true, 512, 3072, 768}, {false, true, 512, 768, 3072},
-        {false, false, 512, 768, 768}, {true, false, 768, 768, 512},  {false, true, 512, 8, 768},
-        {false, true, 512, 768, 8},    {true, false, 8, 768, 512},    {true, false, 768, 8, 512},
+        {false, true, 512, 384, 384, TTI_F32},  {false, true, 512, 1536, 384, TTI_F32},
+        {false, true, 512, 384, 1536, TTI_F32}, {false, false, 512, 384, 384, TTI_F32},
+        {true, false, 384, 384, 512, TTI_F32},  {true, false, 1536, 384, 512, TTI_F32},
+        {false, true, 512, 768, 768, TTI_F32},  {false, true, 512, 3072, 768, TTI_F32},
+        {false, true, 512, 768, 3072, TTI_F32}, {false, false, 512, 768, 768, TTI_F32},
+        {true, false, 768, 768, 512, TTI_F32},  {false, true, 512, 8, 768, TTI_F32},
+        {false, true, 512, 768, 8, TTI_F32},    {true, false, 8, 768, 512, TTI_F32},
+        {true, false, 768, 8, 512, TTI_F32},
     };
     *n = TT_COUNT(set);
     return set;

@@ -4,6 +4,10 @@
  *   C[m,n] += alpha * op(A) op(B)                                               (accumulate true)
  * Row-major f32. op(A) is A[m,k] with leading dimension lda, or, when ta, A stored [k,m]; op(B) is
  * B[k,n], or, when tb, B stored [n,k] (a linear layer's weight [out,in] in the forward pass).
+ * B may be stored in another type (shape.bt): f16, bf16, or quantised as storage.h lays it out. It
+ * is read tile by tile and multiplied as f32: never is there a copy of more than a panel of it
+ * (TTI_GEMM_PANEL bytes of workspace), and the result has the bits of the same provider on B
+ * dequantised.
  * The provider `tile` adds the k products of an element in order, one fma after another, whatever
  * the tile, the number of rows or the chunking: its bits depend on the operands alone. The provider
  * `vec`, for few rows, keeps several sums an element: a row's bits then depend on the operands and
@@ -12,6 +16,9 @@
 #define TT_HOST_GEMM_GEMM_H
 
 #include "host/device/device.h"
+#include "host/storage/storage.h"
+
+enum { TTI_GEMM_PANEL = 4 << 20 };
 
 typedef enum {
     TTI_ACT_NONE,
@@ -25,6 +32,7 @@ typedef enum {
 typedef struct {
     bool ta, tb;
     size_t m, n, k;
+    tti_dtype bt; /* of B; F32 is 0 */
 } tti_gemm_shape;
 
 typedef struct {
@@ -34,6 +42,10 @@ typedef struct {
     bool accumulate; /* then bias and residual are NULL and act is none */
     tti_act act;
     cl_mem a, b, c, bias, residual; /* bias and residual may be NULL; residual may be c itself */
+    /* First elements of the operands within their buffers (c_at: the residual's too): columns of a
+     * wider matrix, rows of a longer one. */
+    size_t a_at, c_at, bias_at;
+    const tti_layout *b_layout; /* of a B that is not f32: the whole of b, rows of ldb elements */
 } tti_gemm_call;
 
 typedef struct tti_gemm tti_gemm; /* the service of one device */

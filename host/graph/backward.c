@@ -43,6 +43,7 @@ tti_val tti_grad_param(tti_graph *g, tti_val p, bool *again) {
     *again = g->values[p].v.grad != TTI_NONE;
     if (*again) return g->values[p].v.grad;
     tti_shape shape = g->values[p].v.shape;
+    shape.dtype = g->values[p].v.grad_dtype;
     if (g->values[p].v.sparse) shape = tti_shape_rows(TTI_ROWS_STEP_UNIQ, shape.cols);
     char name[96];
     snprintf(name, sizeof name, "grad.%.90s", g->values[p].v.name);

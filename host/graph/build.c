@@ -41,7 +41,7 @@ size_t tti_shape_count(const tti_shape *s, const tti_rows *rows) {
 }
 
 size_t tti_shape_bytes(const tti_shape *s, const tti_rows *rows) {
-    return tti_shape_count(s, rows) * s->cols * 4;
+    return tti_shape_count(s, rows) * tti_row_bytes(s->dtype, s->cols);
 }
 
 const char *tti_shape_str(const tti_shape *s) {
@@ -129,9 +129,27 @@ void tti_graph_keep(tti_graph *g, tti_val v) {
     if (v != TTI_NONE) g->values[v].keep = true;
 }
 
+void tti_graph_param_dtype(tti_graph *g, tti_val p, tti_dtype type) {
+    if (p != TTI_NONE) g->values[p].v.shape.dtype = type;
+}
+
+void tti_graph_param_grad_dtype(tti_graph *g, tti_val p, tti_dtype type) {
+    if (p != TTI_NONE) g->values[p].v.grad_dtype = type;
+}
+
+void tti_graph_mark_keys(tti_graph *g, tti_val v) {
+    if (v != TTI_NONE) g->values[v].v.keys = true;
+}
+
 bool tti_graph_no_grad(tti_graph *g, bool on) {
     bool was = g->no_grad;
     g->no_grad = on;
+    return was;
+}
+
+bool tti_graph_chunked(tti_graph *g, bool on) {
+    const bool was = g->chunk != 0;
+    g->chunk = on ? was ? g->chunk : ++g->chunks : 0;
     return was;
 }
 
@@ -190,6 +208,7 @@ static tti_node make(const tti_graph *g, const tti_op *op, const tti_val *in, in
     if (attr) n.attr = *attr;
     n.recompute = g->recompute && !g->in_backward;
     n.backward = g->in_backward;
+    n.chunk = g->in_backward ? 0 : g->chunk;
     return n;
 }
 

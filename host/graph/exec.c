@@ -12,11 +12,19 @@ typedef struct {
     size_t n, cap;
 } interned;
 
+/* Memory of the caller: its slabs, or `one` where it was bound as a whole. */
+typedef struct {
+    const tti_slab *p;
+    size_t n;
+    tti_slab one;
+} bound;
+
 typedef struct {
     tti_exec e; /* first: an exec is one of these */
     const tti_plan *plan;
     cl_mem *arena; /* by arena */
     cl_mem *owned; /* by value: sub-buffers made here */
+    bound *slabs;  /* by value: PARAM and GRAD memory */
     cl_mem inputs;
     char *stage[STAGES];
     cl_event staged[STAGES];
@@ -74,7 +82,8 @@ static tt_status make_arenas(exec_full *x) {
     x->arena = tti_calloc(p->narenas + 1, sizeof *x->arena);
     x->owned = tti_calloc(p->g->nvalues + 1, sizeof *x->owned);
     x->e.mem = tti_calloc(p->g->nvalues + 1, sizeof *x->e.mem);
-    if (!x->arena || !x->owned || !x->e.mem) return TT_E_NOMEM;
+    x->slabs = tti_calloc(p->g->nvalues + 1, sizeof *x->slabs);
+    if (!x->arena || !x->owned || !x->e.mem || !x->slabs) return TT_E_NOMEM;
     for (size_t a = 0; a < p->narenas; a++) {
         TT_TRY(tti_mem_new(&x->arena[a], x->e.dev, p->arena_bytes[a], TTI_MEM_ACTIVATIONS, false));
         x->bytes.transient += p->arena_bytes[a];
@@ -150,13 +159,33 @@ void tti_exec_free(tti_exec *e) {
     tti_mem_free(e->dev, e->workspace);
     for (size_t i = 0; i < x->defines.n; i++) tti_free(x->defines.text[i]);
     tti_free(x->defines.text);
+    tti_free(x->slabs);
     tti_free(x->owned);
     tti_free(x->arena);
     tti_free(e->mem);
     tti_free(x);
 }
 
-void tti_exec_bind(tti_exec *e, tti_val v, cl_mem m) { e->mem[v] = m; }
+void tti_exec_bind(tti_exec *e, tti_val v, cl_mem m) {
+    const tti_shape *s = tti_val_shape(e->graph, v);
+    bound *b = &full(e)->slabs[v];
+    const size_t rows = tti_shape_count(s, &e->max);
+    b->one = (tti_slab){m, 0, rows, tti_layout_plain(s->dtype, rows, s->cols)};
+    tti_exec_bind_slabs(e, v, &b->one, 1);
+}
+
+void tti_exec_bind_slabs(tti_exec *e, tti_val v, const tti_slab *slabs, size_t n) {
+    bound *b = &full(e)->slabs[v];
+    b->p = slabs;
+    b->n = n;
+    e->mem[v] = slabs[0].mem;
+}
+
+const tti_slab *tti_x_slabs(const tti_exec *e, tti_val v, size_t *n) {
+    const bound *b = &full(e)->slabs[v];
+    *n = b->n;
+    return b->p;
+}
 
 static tt_status check_rows(const tti_exec *e, const tti_feed *feed) {
     for (int k = TTI_ROWS_CONST + 1; k < TTI_ROWS_KINDS; k++)

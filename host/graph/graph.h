@@ -41,13 +41,11 @@ typedef struct {
     size_t n[TTI_ROWS_KINDS];
 } tti_rows;
 
-typedef enum { TTI_F32, TTI_I32 } tti_dtype;
-
 typedef struct {
     tti_rows_kind kind;
     size_t n; /* rows when kind is TTI_ROWS_CONST */
     size_t cols;
-    tti_dtype dtype;
+    tti_dtype dtype; /* computed values are F32, or as tti_graph_store keeps them */
 } tti_shape;
 static inline tti_shape tti_shape_rows(tti_rows_kind kind, size_t cols) {
     return (tti_shape){kind, 0, cols, TTI_F32};
@@ -73,12 +71,15 @@ typedef struct {
     tti_value_kind kind;
     tti_shape shape;
     char name[96];
-    bool trainable;  /* PARAM: wants a gradient */
-    bool needs_grad; /* some trainable parameter reaches it through SEL rows */
-    int producer;    /* node index, or -1 */
-    tti_val grad;    /* PARAM: its GRAD value, once one exists */
-    bool sparse; /* PARAM: gradient rows are STEP_UNIQ slots (an embedding used only by lookups) */
-    int input;   /* INPUT: tti_input */
+    bool trainable;       /* PARAM: wants a gradient */
+    tti_dtype grad_dtype; /* PARAM: of its gradient */
+    bool needs_grad;      /* some trainable parameter reaches it through SEL rows */
+    int producer;         /* node index, or -1 */
+    tti_val grad;         /* PARAM: its GRAD value, once one exists */
+    bool sparse;  /* PARAM: gradient rows are STEP_UNIQ slots (an embedding used only by lookups) */
+    bool keys;    /* TEMP: keys or values of attention, stored as tti_store_opts.keys */
+    bool chunked; /* TEMP: lives within one chunk of rows of its region (tti_graph_chunked) */
+    int input;    /* INPUT: tti_input */
 } tti_value;
 
 /* What the host uploads for each batch; all i32 but LABELS of regression (f32 bits). */
@@ -147,6 +148,11 @@ typedef struct {
     /* Optional: takes over the elementwise op `next`, the only user of n's only output (an
      * activation in a GEMM's epilogue). true: n now computes next's output, next goes away. */
     bool (*absorb)(tti_node *n, const tti_node *next);
+    /* Bits of outputs that are never stored in fewer bits: statistics, log-sum-exps. */
+    unsigned exact_outs;
+    /* Bits of inputs whose rounding the forward pass must have seen too, where they are stored in
+     * fewer bits: a gradient that goes with numbers saved from them (attention's log-sum-exp). */
+    unsigned exact_ins;
 } tti_op;
 
 /* y = a + b: gradients that meet in one value are added up with it (host/ops/add.c). */
@@ -160,6 +166,7 @@ struct tti_node {
     bool
         recompute; /* cheap: the backward pass computes the outputs again instead of keeping them */
     bool backward; /* stands behind the loss */
+    int chunk;     /* region whose nodes run together, chunk by chunk of REST rows; 0: none */
     bool accumulate; /* adds into its GRAD output even in the first batch of a step */
     int reuse_in; /* out[0] may take the memory of this input when that input ends here; -1 never */
     tti_gemm_plan gemm, more_gemms[2]; /* the others of an op that is several products */
@@ -189,6 +196,18 @@ void tti_graph_param_sparse(tti_graph *g, tti_val p);
 bool tti_graph_no_grad(tti_graph *g, bool on);
 /* Ops built while this is on are computed again in the backward pass rather than kept. */
 bool tti_graph_recompute(tti_graph *g, bool on);
+/* Ops built while this is on, all of REST rows and each row by itself, run chunk after chunk of at
+ * most TTI_CHUNK_ROWS rows: values that only they read exist for one chunk. A new region begins
+ * each time it is switched on. Returns the former setting. */
+bool tti_graph_chunked(tti_graph *g, bool on);
+enum { TTI_CHUNK_ROWS = 256 };
+/* Marks v as keys or values of attention: see tti_store_opts. */
+void tti_graph_mark_keys(tti_graph *g, tti_val v);
+/* The type in which the parameter p lies in memory (its layout is that of the slabs bound). */
+void tti_graph_param_dtype(tti_graph *g, tti_val p, tti_dtype type);
+/* The type in which p's gradient is kept: F32, F16 or BF16. Other types than F32 are for weights
+ * that only linear layers read; sums are made in F32 and rounded when they are added to it. */
+void tti_graph_param_grad_dtype(tti_graph *g, tti_val p, tti_dtype type);
 /* Names given to the values built from now on begin with it (copied). */
 void tti_graph_scope(tti_graph *g, const char *scope);
 
@@ -239,6 +258,18 @@ tt_status tti_graph_backward(tti_graph *g);
  * used once. Roots: GRAD values and kept values. */
 tt_status tti_graph_finish(tti_graph *g);
 
+/* How values that live from the forward into the backward pass are stored in between. Each is
+ * rounded once, where it is made; the gradient passes through the rounding as through an identity.
+ * The forward pass goes on with the rounded value where an op's exact_ins asks for it, else with
+ * the value as computed. */
+typedef struct {
+    tti_dtype kept; /* F32, F16 or BF16 */
+    tti_dtype keys; /* of values marked as keys: F32, F16, BF16; Q8: those of REST rows are Q8, the
+                     * others as kept */
+} tti_store_opts;
+/* Puts the stores and loads into a finished graph, before it is planned. */
+tt_status tti_graph_store(tti_graph *g, const tti_store_opts *o);
+
 /* ---- running (exec.c); ops use these ---- */
 
 struct tti_exec {
@@ -260,6 +291,15 @@ static inline cl_mem tti_x_mem(const tti_exec *e, tti_val v) {
 /* Rows of v in the batch in hand; columns. */
 size_t tti_x_rows(const tti_exec *e, tti_val v);
 size_t tti_x_cols(const tti_exec *e, tti_val v);
+/* A parameter or its gradient in memory: rows row0 .. row0+rows-1 of it, one buffer each, so that
+ * no buffer is over the device's largest. Most have one slab. */
+typedef struct {
+    cl_mem mem;
+    size_t row0, rows;
+    tti_layout layout; /* of mem: rows x cols of the slab */
+} tti_slab;
+/* The slabs of a PARAM or GRAD value; *n of them. A value bound as a whole has one. */
+const tti_slab *tti_x_slabs(const tti_exec *e, tti_val v, size_t *n);
 /* Whether node n must add into its GRAD output now. */
 static inline bool tti_x_accumulate(const tti_exec *e, const tti_node *n) {
     return n->accumulate || e->micro > 0;

@@ -20,6 +20,7 @@ struct tti_graph {
     size_t nnodes, nodes_cap;
     tti_val inputs[TTI_IN_COUNT];
     bool no_grad, recompute, in_backward, finished;
+    int chunk, chunks; /* region being built, or 0; how many there were */
     char scope[64];
 };
 

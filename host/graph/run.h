@@ -40,9 +40,17 @@ typedef struct {
 /* Allocates arenas, inputs and workspace as planned and chooses GEMMs. Borrows all. Gives *out. */
 tt_status tti_exec_new(tti_exec **out, tti_device *d, tti_gemm *gemm, tti_graph *g,
                        const tti_plan *plan);
+/* The same, in the arenas, inputs and workspace of `other`, which never runs at the same time and
+ * outlives *out; what `other` lacks is allocated. Borrows other. */
+tt_status tti_exec_new_shared(tti_exec **out, tti_exec *other, tti_graph *g, const tti_plan *plan);
+/* Bytes of the plan p that tti_exec_new_shared would allocate beside what `other` holds. */
+tti_plan_bytes tti_plan_bytes_beside(const tti_plan *p, const tti_plan *other);
 void tti_exec_free(tti_exec *e);
 /* PARAM and GRAD memory belongs to the caller and is bound once. */
 void tti_exec_bind(tti_exec *e, tti_val v, cl_mem m);
+/* The same for values in slabs, or of another type than F32; borrows the array for the life of e.
+ */
+void tti_exec_bind_slabs(tti_exec *e, tti_val v, const tti_slab *slabs, size_t n);
 /* Uploads the inputs (returns when feed may be reused) and enqueues every op; waits for nothing.
  * Rows over the planned maxima: TT_E_SHAPE. */
 tt_status tti_exec_run(tti_exec *e, const tti_feed *feed);

@@ -32,7 +32,15 @@ typedef struct {
                           * same, its numbers are not read */
     bool fresh_head;     /* a new head even where the checkpoint has one of this size */
     size_t align, max_alloc; /* layout without a device: sub-buffer alignment, largest buffer */
+    /* How matrices lie in memory: those of linear layers in the body (weights) and the embedding
+     * tables and output layers (head). F32, F16, BF16; frozen ones Q8 and NF4 too: a trained one is
+     * then TT_E_ARG. Vectors, adapters and what trains beside them are F32. weights AS_STORED: as
+     * the checkpoint has them where it is quantised, else F32. */
+    int weights, head;   /* tti_dtype or TTI_AS_STORED */
+    bool nested;         /* NF4: scales are 8-bit numbers too (double quantisation) */
+    tti_dtype gradients; /* of trained linear layers' matrices: F32, F16, BF16 */
 } tti_model_opts;
+enum { TTI_AS_STORED = -1 };
 tti_model_opts tti_model_defaults(void);
 
 typedef struct {
@@ -40,11 +48,18 @@ typedef struct {
     size_t rows, cols;
     bool vector; /* rank 1 in files */
     bool trainable, sparse, decay;
-    bool transposed; /* a dense layer's weight stored [in, out] */
-    bool computed;   /* a table made from config.json: in no checkpoint */
-    size_t offset;   /* bytes, in the weights arena `arena` */
+    bool transposed;   /* a dense layer's weight stored [in, out] */
+    bool computed;     /* a table made from config.json: in no checkpoint */
+    int layer;         /* of the body, from 0; -1: none */
+    tti_dtype gtype;   /* of the gradient */
+    tti_layout layout; /* of the whole parameter; layout.type is its type */
+    size_t offset;     /* bytes, in the weights arena `arena` */
     size_t arena;
-    cl_mem p, g; /* sub-buffers; g NULL until tti_model_alloc_gradients, or frozen */
+    /* Rows that lie in one buffer each: weights, and gradients in the same cuts (none until
+     * tti_model_alloc_gradients, or frozen; sparse: one, of the step's rows). */
+    tti_slab *slabs, *gslabs;
+    size_t nslabs;
+    cl_mem p, g; /* of the first slab: all there is of most */
 } tti_param;
 
 typedef struct {
@@ -82,12 +97,17 @@ void tti_model_file_name(const tti_model *m, const tti_param *p, char out[256]);
 tt_status tti_model_read(tti_model *m, const tti_param *p, float *dst); /* rows*cols; waits */
 tt_status tti_model_write(tti_model *m, const tti_param *p, const float *src);
 
-/* Flat arenas of trained dense parameters: gradients and optimizer states use the same layout. */
+/* Flat arenas of trained dense parameters: gradients and optimizer states use the same layout. All
+ * elements of an arena have one type, and their gradients too. */
 typedef struct {
-    cl_mem p, g;        /* whole buffers; g NULL until tti_model_alloc_gradients */
-    size_t count;       /* floats, padding included */
-    size_t decay_count; /* the first so many floats get weight decay, the others none */
+    cl_mem p, g; /* whole buffers; g NULL until tti_model_alloc_gradients */
+    tti_dtype type, gtype;
+    size_t count;       /* elements, padding included */
+    size_t decay_count; /* the first so many get weight decay, the others none */
 } tti_arena;
+/* The matrices in arena i, slabs of one apart, vectors as [1, n]: gives *out (tti_free),
+ * ascending by first element. For optimizers that look at rows and columns. */
+tt_status tti_model_arena_matrices(const tti_model *m, size_t i, tti_matrix **out, size_t *n);
 size_t tti_model_narenas(const tti_model *m);
 const tti_arena *tti_model_arena(const tti_model *m, size_t i);
 /* Gradients for all trained parameters; sparse ones have step_uniq rows. */
@@ -97,11 +117,18 @@ void tti_model_free_gradients(tti_model *m);
 size_t tti_model_weight_bytes(const tti_model *m);
 size_t tti_model_gradient_bytes(const tti_model *m, size_t step_uniq);
 
+/* What the backward pass computes again instead of keeping: nothing; the MLPs' inner values; all of
+ * a block but its input. */
+typedef enum { TTI_RECOMPUTE_NONE, TTI_RECOMPUTE_MLP, TTI_RECOMPUTE_BLOCK } tti_recompute;
+
 typedef struct {
     bool training; /* dropout */
-    bool gradient; /* a backward pass follows */
-    bool rest;     /* some rows carry no gradient: build the stream REST */
-    bool loss;     /* labels are fed */
+    tti_recompute recompute;
+    bool
+        recompute_keys; /* keys and values of REST rows are computed again from the block's input */
+    bool gradient;      /* a backward pass follows */
+    bool rest;          /* some rows carry no gradient: build the stream REST */
+    bool loss;          /* labels are fed */
     /* causal: rows that each layer keeps keys and values of, of all sequences; SEL rows then come
      * behind them (TTI_IN_CACHE) and are kept as well (TTI_IN_CACHE_ROW). 0: none. No training. */
     size_t cache_rows;

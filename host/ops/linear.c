@@ -121,9 +121,10 @@ static tti_gemm_shape gemm_shape(const tti_graph *g, const tti_node *n, const tt
     const bool t = n->attr.i[TRANSPOSED] != 0;
     const size_t m = tti_shape_count(a, rows);
     if (n->op == &op_dw)
-        return (tti_gemm_shape){true, false, t ? b->cols : a->cols, t ? a->cols : b->cols, m};
-    if (n->op == &op_dx) return (tti_gemm_shape){false, t, m, t ? b->n : b->cols, a->cols};
-    return (tti_gemm_shape){false, !t, m, t ? b->cols : b->n, a->cols};
+        return (tti_gemm_shape){true, false,  t ? b->cols : a->cols, t ? a->cols : b->cols,
+                                m,    TTI_F32};
+    if (n->op == &op_dx) return (tti_gemm_shape){false, t, m, t ? b->n : b->cols, a->cols, TTI_F32};
+    return (tti_gemm_shape){false, !t, m, t ? b->cols : b->n, a->cols, TTI_F32};
 }
 
 static tt_status backward(tti_graph *g, const tti_node *n) {

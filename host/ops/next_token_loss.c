@@ -36,9 +36,9 @@ static tt_status shape(tti_graph *g, tti_node *n) {
 /* One of the products, for some rows. */
 static tti_gemm_shape product_shape(const tti_graph *g, const tti_node *n, product p, size_t rows) {
     const tti_shape *w = tti_val_shape(g, n->in[W]);
-    if (p == BY_W) return (tti_gemm_shape){true, false, w->n, w->cols, rows};
-    if (p == BY_X) return (tti_gemm_shape){false, false, rows, w->cols, w->n};
-    return (tti_gemm_shape){false, true, rows, w->n, w->cols};
+    if (p == BY_W) return (tti_gemm_shape){true, false, w->n, w->cols, rows, TTI_F32};
+    if (p == BY_X) return (tti_gemm_shape){false, false, rows, w->cols, w->n, TTI_F32};
+    return (tti_gemm_shape){false, true, rows, w->n, w->cols, TTI_F32};
 }
 
 static bool has(const tti_node *n, product p) {

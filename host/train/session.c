@@ -53,11 +53,21 @@ static tt_status build_graph(tti_session *s) {
 
 static void describe_optimizer(tti_session *s) {
     const tti_session_opts *o = &s->opts;
-    s->optimizer_opts =
-        (tti_optimizer_opts){o->beta1, o->beta2, o->eps, o->weight_decay, o->max_grad_norm, 0};
+    s->optimizer_opts = (tti_optimizer_opts){.beta1 = o->beta1,
+                                             .beta2 = o->beta2,
+                                             .eps = o->eps,
+                                             .weight_decay = o->weight_decay,
+                                             .max_grad_norm = o->max_grad_norm,
+                                             .kind = o->optimizer,
+                                             .seed = o->seed};
     for (size_t i = 0; i < tti_model_narenas(s->model); i++) {
         const tti_arena *a = tti_model_arena(s->model, i);
-        s->arenas[i] = (tti_optimizer_arena){a->p, a->g, a->count, a->decay_count};
+        s->arenas[i] = (tti_optimizer_arena){.p = a->p,
+                                             .g = a->g,
+                                             .type = a->type,
+                                             .gtype = a->gtype,
+                                             .count = a->count,
+                                             .decay_count = a->decay_count};
     }
     s->nsparse = 0;
     for (size_t i = 0; i < tti_model_nparams(s->model); i++) {

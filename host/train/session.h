@@ -20,6 +20,10 @@ typedef struct {
     size_t kept_rows;
     uint32_t seed;                                        /* of dropout */
     float beta1, beta2, eps, weight_decay, max_grad_norm; /* max_grad_norm 0: no clipping */
+    tti_optimizer_kind optimizer;
+    tti_store_opts store; /* of values that the backward pass reads */
+    tti_recompute recompute;
+    bool recompute_keys; /* of REST rows; store.keys then says nothing of them */
 } tti_session_opts;
 tti_session_opts tti_session_defaults(void);
 

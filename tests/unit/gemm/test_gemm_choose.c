@@ -6,7 +6,7 @@
 
 TestSuite(gemm_choose, .init = td_setup, .fini = td_teardown);
 
-static const tti_gemm_shape small = {false, true, 40, 48, 32};
+static const tti_gemm_shape small = {false, true, 40, 48, 32, TTI_F32};
 
 static char *cache_file(const tti_device *d) {
     char *path = NULL;
@@ -120,7 +120,7 @@ static void child(int start, int report) {
     tti_device *d = NULL;
     tti_gemm *g = NULL;
     tti_gemm_plan a, b;
-    const tti_gemm_shape other = {true, false, 70, 80, 90};
+    const tti_gemm_shape other = {true, false, 70, 80, 90, TTI_F32};
     if (read(start, &byte, 1) == 0 && tti_device_open(&d, NULL) == TT_OK) {
         snprintf(line, sizeof line, "failed");
         if (tti_gemm_new(&g, d, NULL) == TT_OK && tti_gemm_choose(g, &small, &a) == TT_OK &&
@@ -195,7 +195,7 @@ Test(gemm_choose, saved_and_loaded) {
     tti_device *d = td_open();
     tti_gemm *g, *h;
     tti_gemm_plan plan, again;
-    const tti_gemm_shape other = {true, false, 700, 8, 300};
+    const tti_gemm_shape other = {true, false, 700, 8, 300, TTI_F32};
     char *text, *copy;
     OK(tti_gemm_new(&g, d, "auto"));
     OK(tti_gemm_choices_save(g, &text));

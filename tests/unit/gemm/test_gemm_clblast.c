@@ -40,7 +40,7 @@ Test(gemm_clblast, any_smaller_shape_fits_the_planned_workspace) {
     OK(tti_gemm_new(&g, d, "clblast"));
     static const size_t rows[] = {1, 63, 64, 65, 127, 128, 129, 255, 256};
     for (int f = 0; f < 4; f++) {
-        const tti_gemm_shape largest = {f & 1, f & 2, 256, 256, 256};
+        const tti_gemm_shape largest = {f & 1, f & 2, 256, 256, 256, TTI_F32};
         tti_gemm_plan plan;
         OK(tti_gemm_choose(g, &largest, &plan));
         for (size_t i = 0; i < TT_COUNT(rows); i++) {
@@ -53,7 +53,7 @@ Test(gemm_clblast, any_smaller_shape_fits_the_planned_workspace) {
             td_data_free(&x);
         }
     }
-    const tti_gemm_shape huge = {false, true, 100000, 128256, 8192};
+    const tti_gemm_shape huge = {false, true, 100000, 128256, 8192, TTI_F32};
     const tti_gemm_plan plan = td_plan(d, "clblast", 0, &huge);
     cr_expect_leq(plan.workspace, (size_t)48 << 20);
     tti_gemm_free(g);

@@ -95,7 +95,7 @@ Test(gemm_vec, is_chosen_for_few_rows_only) {
     td_expect_error(tti_gemm_new(&none, d, "vec"), TT_E_ARG, "one of auto", "forced");
     tti_gemm_result r[TTI_GEMM_RESULTS];
     for (int many = 0; many < 2; many++) {
-        const tti_gemm_shape shape = {false, true, many ? 64 : 1, 128, 256};
+        const tti_gemm_shape shape = {false, true, many ? 64 : 1, 128, 256, TTI_F32};
         size_t n, found = 0;
         OK(tti_gemm_tune_one(g, &shape, r, &n));
         for (size_t i = 0; i < n; i++) found += strcmp(r[i].name, "vec") == 0 && r[i].gflops > 0;
