@@ -2,8 +2,12 @@
 /* builder.c - parameters as graph values, and dense layers with their adapters. */
 #include "host/model/internal.h"
 
-tt_status tti_builder_open(tti_builder *b, tti_model *m, tti_graph *g, bool dropout) {
-    *b = (tti_builder){.m = m, .g = g, .dropout = dropout};
+tt_status tti_builder_open(tti_builder *b, tti_model *m, tti_graph *g, const tti_forward_opts *o) {
+    *b = (tti_builder){.m = m,
+                       .g = g,
+                       .dropout = o->training,
+                       .recompute = o->gradient ? o->recompute : TTI_RECOMPUTE_NONE,
+                       .recompute_keys = o->gradient && o->recompute_keys};
     b->value = tti_malloc(m->nparams * sizeof *b->value);
     if (!b->value) return tti_graph_fail(g, TT_E_NOMEM);
     for (size_t i = 0; i < m->nparams; i++) b->value[i] = TTI_NONE;
@@ -24,6 +28,8 @@ tti_val tti_build_param(tti_builder *b, int i) {
         const tti_param *p = &b->m->params[i];
         b->value[i] = tti_graph_param(b->g, p->name, p->rows, p->cols, p->trainable);
         if (p->sparse) tti_graph_param_sparse(b->g, b->value[i]);
+        tti_graph_param_dtype(b->g, b->value[i], p->layout.type);
+        tti_graph_param_grad_dtype(b->g, b->value[i], p->gtype);
     }
     return b->value[i];
 }
@@ -66,6 +72,11 @@ tti_val tti_build_dense(tti_builder *b, tti_val x, const char *module, tti_val r
     tti_val in = tti_dropout(b->g, x, p, TTI_SITE_LORA + (int)(l - b->m->loras));
     tti_val u = tti_linear(b->g, in, tti_build_param(b, l->a), TTI_NONE, TTI_NONE, 1.0f, false);
     return tti_linear(b->g, u, tti_build_param(b, l->b), TTI_NONE, y, l->scale, false);
+}
+
+void tti_build_keep(tti_builder *b, tti_val v) {
+    tti_node *n = tti_producer(b->g, v);
+    if (n) n->recompute = false;
 }
 
 const char *tti_build_name(tti_builder *b, char out[192], int layer, const char *part) {

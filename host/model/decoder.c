@@ -36,7 +36,8 @@ static tti_val turn(tti_builder *b, tti_val x, int layer, const char *norm_part,
                     rest);
 }
 
-static void project(tti_builder *b, tti_val x, int layer, bool rest, tti_val out[3]) {
+static void project(tti_builder *b, tti_val x, int layer, int stream, tti_val out[3]) {
+    const bool rest = stream == TTI_REST;
     const tti_decoder *d = b->m->family->decoder;
     const tti_sizes *s = &b->m->sizes;
     char name[192];
@@ -52,6 +53,7 @@ static void project(tti_builder *b, tti_val x, int layer, bool rest, tti_val out
     }
     out[0] = turn(b, out[0], layer, d->q_norm, rest);
     out[1] = turn(b, out[1], layer, d->k_norm, rest);
+    for (int i = 1; i < 3; i++) tti_graph_mark_keys(b->g, out[i]);
 }
 
 /* x + [post](dropout(dense(y))) */
@@ -105,19 +107,23 @@ static void block(tti_builder *b, tti_val x[TTI_STREAMS], int layer) {
     snprintf(scope, sizeof scope, "block%d", layer);
     tti_graph_scope(b->g, scope);
     tti_val qkv[TTI_STREAMS][3] = {{TTI_NONE, TTI_NONE, TTI_NONE}, {TTI_NONE, TTI_NONE, TTI_NONE}};
+    const bool before = tti_graph_recompute(b->g, false);
     for (int i = 0; i < 2 && b->cache != TTI_NONE; i++)
         qkv[TTI_REST][1 + i] = b->cache + 2 * layer + i;
     if (b->kept != TTI_NONE) gather_kept(b, layer, qkv[TTI_REST]);
     for (int t = TTI_STREAMS - 1; t >= 0; t--) {
         if (x[t] == TTI_NONE) continue;
         tti_graph_no_grad(b->g, t == TTI_REST);
-        project(b, x[t], layer, t == TTI_REST, qkv[t]);
+        tti_graph_recompute(b->g, t == TTI_REST ? b->recompute_keys
+                                                : tti_build_again(b, t, TTI_RECOMPUTE_BLOCK));
+        project(b, x[t], layer, t, qkv[t]);
     }
     for (int i = 0; i < 2 && b->keys; i++)
         tti_graph_keep(b->g, b->keys[2 * layer + i] = qkv[TTI_SEL][1 + i]);
     for (int t = TTI_STREAMS - 1; t >= 0; t--) {
         if (x[t] == TTI_NONE) continue;
         tti_graph_no_grad(b->g, t == TTI_REST);
+        tti_graph_recompute(b->g, tti_build_again(b, t, TTI_RECOMPUTE_BLOCK));
         const tti_attention_opts o = {.heads = s->heads,
                                       .kv_heads = s->kv_heads,
                                       .head_dim = s->head_dim,
@@ -133,9 +139,14 @@ static void block(tti_builder *b, tti_val x[TTI_STREAMS], int layer) {
                                   qkv[TTI_REST][1], qkv[TTI_REST][2], &o);
         if (o.cached)
             tti_cache_append(b->g, qkv[t][1], qkv[t][2], qkv[TTI_REST][1], qkv[TTI_REST][2]);
+        tti_graph_chunked(b->g, t == TTI_REST);
         x[t] = close_part(b, x[t], a, layer, d->o, d->post1, site + 1);
+        tti_graph_recompute(b->g, tti_build_again(b, t, TTI_RECOMPUTE_MLP));
         x[t] = mlp(b, x[t], layer);
+        tti_build_keep(b, x[t]);
+        tti_graph_chunked(b->g, false);
     }
+    tti_graph_recompute(b->g, before);
     tti_graph_no_grad(b->g, false);
 }
 
@@ -209,7 +220,7 @@ static tt_status declare_others(tti_builder *b, const tti_forward_opts *o, tti_f
 tt_status tti_decoder_forward(tti_model *m, tti_graph *g, const tti_forward_opts *o,
                               tti_forward_out *out) {
     tti_builder b;
-    TT_TRY(tti_builder_open(&b, m, g, o->training));
+    TT_TRY(tti_builder_open(&b, m, g, o));
     const tt_status others = declare_others(&b, o, out);
     if (others != TT_OK) {
         tti_builder_close(&b);

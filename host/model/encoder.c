@@ -41,17 +41,18 @@ static bool mlp_is_frozen(tti_builder *b, int layer) {
     return true;
 }
 
-static tti_val finish_block(tti_builder *b, tti_val x, tti_val attended, int layer) {
+static tti_val finish_block(tti_builder *b, tti_val x, tti_val attended, int layer, int stream) {
     const tti_family *f = b->m->family;
     const int site = SITE_BLOCKS + layer * SITES_A_BLOCK;
     char name[192];
     tti_val y = dense_add(b, attended, tti_build_name(b, name, layer, f->o), x,
                           f->attention_out_dropout, site + 1);
     y = norm(b, y, tti_build_name(b, name, layer, f->norm1));
-    const bool before = tti_graph_recompute(b->g, mlp_is_frozen(b, layer));
+    const bool before = tti_graph_recompute(
+        b->g, mlp_is_frozen(b, layer) || tti_build_again(b, stream, TTI_RECOMPUTE_MLP));
     tti_val h = tti_build_dense(b, y, tti_build_name(b, name, layer, f->up), TTI_NONE);
-    tti_graph_recompute(b->g, before);
     h = tti_activation(b->g, h, b->m->sizes.act);
+    tti_graph_recompute(b->g, before);
     h = dense_add(b, h, tti_build_name(b, name, layer, f->down), y, true, site + 2);
     return norm(b, h, tti_build_name(b, name, layer, f->norm2));
 }
@@ -69,13 +70,19 @@ static void block(tti_builder *b, tti_val x[TTI_STREAMS], int layer) {
         q[t] = k[t] = v[t] = TTI_NONE;
         if (x[t] == TTI_NONE) continue;
         tti_graph_no_grad(b->g, t == TTI_REST);
+        tti_graph_recompute(b->g, t == TTI_REST ? b->recompute_keys
+                                                : tti_build_again(b, t, TTI_RECOMPUTE_BLOCK));
         k[t] = tti_build_dense(b, x[t], tti_build_name(b, name, layer, f->k), TTI_NONE);
         v[t] = tti_build_dense(b, x[t], tti_build_name(b, name, layer, f->v), TTI_NONE);
         q[t] = tti_build_dense(b, x[t], tti_build_name(b, name, layer, f->q), TTI_NONE);
+        tti_graph_mark_keys(b->g, k[t]);
+        tti_graph_mark_keys(b->g, v[t]);
     }
     for (int t = TTI_STREAMS - 1; t >= 0; t--) {
         if (x[t] == TTI_NONE) continue;
+        const bool again = tti_build_again(b, t, TTI_RECOMPUTE_BLOCK);
         tti_graph_no_grad(b->g, t == TTI_REST);
+        tti_graph_recompute(b->g, again);
         const tti_attention_opts o = {.heads = s->heads,
                                       .kv_heads = s->heads,
                                       .head_dim = s->hidden / s->heads,
@@ -84,8 +91,12 @@ static void block(tti_builder *b, tti_val x[TTI_STREAMS], int layer) {
                                       .site = SITE_BLOCKS + layer * SITES_A_BLOCK,
                                       .query_rest = t == TTI_REST};
         tti_val a = tti_attention(b->g, q[t], k[TTI_SEL], v[TTI_SEL], k[TTI_REST], v[TTI_REST], &o);
-        x[t] = finish_block(b, x[t], a, layer);
+        tti_graph_chunked(b->g, t == TTI_REST);
+        x[t] = finish_block(b, x[t], a, layer, t);
+        tti_graph_chunked(b->g, false);
+        if (again) tti_build_keep(b, x[t]);
     }
+    tti_graph_recompute(b->g, false);
     tti_graph_no_grad(b->g, false);
 }
 
@@ -128,7 +139,7 @@ tt_status tti_model_forward(tti_model *m, tti_graph *g, const tti_forward_opts *
     *out = (tti_forward_out){TTI_NONE, TTI_NONE, TTI_NONE, TTI_NONE, TTI_NONE};
     if (m->family->decoder) return tti_decoder_forward(m, g, o, out);
     tti_builder b;
-    TT_TRY(tti_builder_open(&b, m, g, o->training));
+    TT_TRY(tti_builder_open(&b, m, g, o));
     tt_status s = build(&b, o, out);
     tti_builder_close(&b);
     return s;

@@ -140,14 +140,16 @@ typedef struct {
     tti_model *m;
     tti_graph *g;
     bool dropout;
-    tti_val *value; /* by parameter: its PARAM value, once used */
-    tti_val cache;  /* decoders: the first of two a layer, or TTI_NONE */
-    tti_val kept;   /* the same of a first pass */
-    tti_val *keys;  /* of this first pass, or NULL */
+    tti_recompute recompute;
+    bool recompute_keys; /* of REST rows */
+    tti_val *value;      /* by parameter: its PARAM value, once used */
+    tti_val cache;       /* decoders: the first of two a layer, or TTI_NONE */
+    tti_val kept;        /* the same of a first pass */
+    tti_val *keys;       /* of this first pass, or NULL */
 } tti_builder;
 enum { TTI_STREAMS = 2, TTI_SEL = 0, TTI_REST = 1 };
 enum { TTI_SITE_LORA = 8192 }; /* dropout sites of adapters begin there */
-tt_status tti_builder_open(tti_builder *b, tti_model *m, tti_graph *g, bool dropout);
+tt_status tti_builder_open(tti_builder *b, tti_model *m, tti_graph *g, const tti_forward_opts *o);
 void tti_builder_close(tti_builder *b);
 tti_val tti_build_param(tti_builder *b, int index);
 int tti_build_leaf(tti_builder *b, const char *module, const char *leaf); /* -1: none */
@@ -155,6 +157,13 @@ int tti_build_leaf(tti_builder *b, const char *module, const char *leaf); /* -1:
 tti_val tti_build_embed(tti_builder *b, int stream);
 /* Dense layer with its adapter, if it has one: residual (or TTI_NONE) + x w^T + b. */
 tti_val tti_build_dense(tti_builder *b, tti_val x, const char *module, tti_val residual);
+/* Whether what is built for a stream in a part of a block (MLP: the MLP, BLOCK: the rest of it) is
+ * computed again in the backward pass. */
+static inline bool tti_build_again(const tti_builder *b, int stream, tti_recompute part) {
+    return stream == TTI_SEL && b->recompute >= part;
+}
+/* v is kept even if its op stands in a region that is computed again: what the region gives. */
+void tti_build_keep(tti_builder *b, tti_val v);
 /* "prefix" "block layer" part */
 const char *tti_build_name(tti_builder *b, char out[192], int layer, const char *part);
 

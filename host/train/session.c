@@ -21,6 +21,8 @@ struct tti_session {
     size_t nsparse;
     cl_mem loss;
     tti_bytes planned, allocated;
+    float scale; /* that of the loss's gradient, for f16 */
+    double flops;
     const int32_t *slot_ids; /* of the step in hand; borrowed between begin and update */
     size_t slots;
 };
@@ -41,6 +43,8 @@ static tt_status build_graph(tti_session *s) {
     if (o->keep_keys && !(s->keys = tti_calloc(2 * layers, sizeof *s->keys))) return TT_E_NOMEM;
     const tti_forward_opts f = {.training = o->dropout,
                                 .gradient = o->training,
+                                .recompute = o->recompute,
+                                .recompute_keys = o->recompute_keys,
                                 .rest = o->max.n[TTI_ROWS_REST] > 0,
                                 .loss = o->training || o->loss,
                                 .keys = s->keys,
@@ -48,27 +52,44 @@ static tt_status build_graph(tti_session *s) {
                                 .logits = o->logits};
     TT_TRY(tti_model_forward(s->model, s->graph, &f, &s->out));
     if (o->training) TT_TRY(tti_graph_backward(s->graph));
-    return tti_graph_finish(s->graph);
+    TT_TRY(tti_graph_finish(s->graph));
+    return o->training ? tti_graph_store(s->graph, &o->store) : TT_OK;
 }
 
-static void describe_optimizer(tti_session *s) {
-    const tti_session_opts *o = &s->opts;
-    s->optimizer_opts = (tti_optimizer_opts){.beta1 = o->beta1,
-                                             .beta2 = o->beta2,
-                                             .eps = o->eps,
-                                             .weight_decay = o->weight_decay,
-                                             .max_grad_norm = o->max_grad_norm,
-                                             .kind = o->optimizer,
-                                             .seed = o->seed};
+static tt_status describe_arenas(tti_session *s) {
     for (size_t i = 0; i < tti_model_narenas(s->model); i++) {
         const tti_arena *a = tti_model_arena(s->model, i);
-        s->arenas[i] = (tti_optimizer_arena){.p = a->p,
-                                             .g = a->g,
-                                             .type = a->type,
-                                             .gtype = a->gtype,
-                                             .count = a->count,
-                                             .decay_count = a->decay_count};
+        tti_optimizer_arena *to = &s->arenas[i];
+        const tti_matrix *had = to->matrices;
+        const size_t nhad = to->nmatrices;
+        *to = (tti_optimizer_arena){.p = a->p,
+                                    .g = a->g,
+                                    .type = a->type,
+                                    .gtype = a->gtype,
+                                    .count = a->count,
+                                    .decay_count = a->decay_count,
+                                    .matrices = had,
+                                    .nmatrices = nhad};
+        if (had || s->opts.optimizer != TTI_OPT_ADAFACTOR) continue;
+        tti_matrix *m;
+        TT_TRY(tti_model_arena_matrices(s->model, i, &m, &to->nmatrices));
+        to->matrices = m;
     }
+    return TT_OK;
+}
+
+static tt_status describe_optimizer(tti_session *s) {
+    const tti_session_opts *o = &s->opts;
+    s->optimizer_opts =
+        (tti_optimizer_opts){.beta1 = o->beta1,
+                             .beta2 = o->beta2,
+                             .eps = o->eps,
+                             .weight_decay = o->weight_decay,
+                             .max_grad_norm = o->max_grad_norm,
+                             .kind = o->optimizer,
+                             .seed = o->seed,
+                             .scaled = tti_model_get_opts(s->model)->gradients == TTI_F16};
+    TT_TRY(describe_arenas(s));
     s->nsparse = 0;
     for (size_t i = 0; i < tti_model_nparams(s->model); i++) {
         const tti_param *p = tti_model_param(s->model, i);
@@ -78,6 +99,7 @@ static void describe_optimizer(tti_session *s) {
             p->p, p->g, p->rows, p->cols, TT_MAX(o->max.n[TTI_ROWS_STEP_UNIQ], 1), p->decay};
         s->optimizer_opts.max_ids = p->rows;
     }
+    return TT_OK;
 }
 
 static size_t loss_bytes(const tti_caps *caps) { return caps->align; }
@@ -93,12 +115,16 @@ static tt_status make_plan(tti_session *s, const tti_caps *caps) {
     p->transient = b.transient;
     p->inputs = b.inputs;
     TT_TRY(tti_plan_workspace(&p->workspace, s->plan, caps, s->gemm));
+    for (size_t i = 0; i < tti_graph_nodes(s->graph); i++) {
+        const tti_node *n = tti_node_at(s->graph, i);
+        if (n->op->flops) s->flops += n->op->flops(s->graph, n, &s->opts.max);
+    }
     if (s->out.loss != TTI_NONE) p->gradients += loss_bytes(caps);
     if (s->opts.training) {
         s->arenas = tti_calloc(tti_model_narenas(s->model) + 1, sizeof *s->arenas);
         if (!s->arenas) return TT_E_NOMEM;
         p->gradients += tti_model_gradient_bytes(s->model, s->opts.max.n[TTI_ROWS_STEP_UNIQ]);
-        describe_optimizer(s);
+        TT_TRY(describe_optimizer(s));
         p->optimizer = tti_optimizer_bytes(&s->optimizer_opts, s->arenas,
                                            tti_model_narenas(s->model), s->sparse, s->nsparse);
     }
@@ -167,7 +193,7 @@ static tt_status allocate(tti_session *s) {
         TT_TRY(tti_mem_new(&s->loss, s->dev, loss_bytes(caps), TTI_MEM_GRADIENTS, true));
     if (s->opts.training) {
         TT_TRY(tti_model_alloc_gradients(s->model, s->opts.max.n[TTI_ROWS_STEP_UNIQ]));
-        describe_optimizer(s); /* again, now that the gradients' buffers exist */
+        TT_TRY(describe_optimizer(s)); /* again, now that the gradients' buffers exist */
         TT_TRY(tti_optimizer_new(&s->optimizer, s->dev, &s->optimizer_opts, s->arenas,
                                  tti_model_narenas(s->model), s->sparse, s->nsparse));
     }
@@ -187,6 +213,7 @@ tt_status tti_session_new(tti_session **out, tti_device *d, tti_gemm *gemm, tti_
     s->gemm = gemm;
     s->model = model;
     s->opts = *o;
+    s->scale = 1.0f;
     tt_status st = make_plan(s, tti_device_caps(d));
     if (st == TT_OK) st = allocate(s);
     if (st == TT_OK)
@@ -205,13 +232,15 @@ void tti_session_free(tti_session *s) {
     if (s->dev) tti_mem_free(s->dev, s->loss);
     tti_plan_free(s->plan);
     tti_graph_free(s->graph);
+    for (size_t i = 0; s->arenas && i < tti_model_narenas(s->model); i++)
+        tti_free((tti_matrix *)(uintptr_t)s->arenas[i].matrices);
     tti_free(s->arenas);
     tti_free(s->keys);
     tti_free(s);
 }
 
-tt_status tti_session_plan(tti_bytes *out, const tti_caps *caps, tti_gemm *gemm, tti_model *model,
-                           const tti_session_opts *o) {
+tt_status tti_session_plan_work(tti_bytes *out, double *flops, const tti_caps *caps, tti_gemm *gemm,
+                                tti_model *model, const tti_session_opts *o) {
     tti_session *s = tti_calloc(1, sizeof *s);
     if (!s) return TT_E_NOMEM;
     s->gemm = gemm;
@@ -219,8 +248,14 @@ tt_status tti_session_plan(tti_bytes *out, const tti_caps *caps, tti_gemm *gemm,
     s->opts = *o;
     tt_status st = make_plan(s, caps);
     if (st == TT_OK) *out = s->planned;
+    if (st == TT_OK && flops) *flops = s->flops;
     tti_session_free(s);
     return st;
+}
+
+tt_status tti_session_plan(tti_bytes *out, const tti_caps *caps, tti_gemm *gemm, tti_model *model,
+                           const tti_session_opts *o) {
+    return tti_session_plan_work(out, NULL, caps, gemm, model, o);
 }
 
 tti_bytes tti_session_planned(const tti_session *s) { return s->planned; }
@@ -243,13 +278,15 @@ tt_status tti_session_begin(tti_session *s, uint32_t step, float lr, const int32
                             const int32_t *slot_ids, size_t slots) {
     s->exec->step = step;
     tti_session_slots(s, slot_ids, slots);
-    return tti_optimizer_begin(s->optimizer, step, lr, ids, s->nsparse ? n : 0);
+    TT_TRY(tti_optimizer_begin(s->optimizer, step, lr, ids, s->nsparse ? n : 0));
+    s->scale = tti_optimizer_loss_scale(s->optimizer);
+    return TT_OK;
 }
 
 tt_status tti_session_batch(tti_session *s, const tti_feed *feed, unsigned micro,
                             float loss_scale) {
     s->exec->micro = micro;
-    s->exec->loss_scale = loss_scale;
+    s->exec->loss_scale = loss_scale * s->scale;
     return tti_exec_run(s->exec, feed);
 }
 
@@ -259,7 +296,9 @@ tt_status tti_session_update(tti_session *s) {
 }
 
 tt_status tti_session_loss(tti_session *s, float *loss) {
-    return tti_exec_read(s->exec, s->out.loss, loss, 1);
+    TT_TRY(tti_exec_read(s->exec, s->out.loss, loss, 1));
+    *loss /= s->scale; /* a power of two: exact */
+    return TT_OK;
 }
 
 tt_status tti_session_logits(tti_session *s, float *dst, size_t count) {

@@ -41,6 +41,10 @@ void tti_session_free(tti_session *s);
  * alignment and the allocation limit; gemm may be NULL (workspace 0). */
 tt_status tti_session_plan(tti_bytes *out, const tti_caps *caps, tti_gemm *gemm, tti_model *model,
                            const tti_session_opts *o);
+/* The same, and the floating-point operations of one batch of these maxima, those done again in the
+ * backward pass included; flops may be NULL. */
+tt_status tti_session_plan_work(tti_bytes *out, double *flops, const tti_caps *caps, tti_gemm *gemm,
+                                tti_model *model, const tti_session_opts *o);
 /* TT_E_MEMORY with the table and the smallest changes that help where `b` is more than the device
  * of these caps has. */
 tt_status tti_bytes_fit(const tti_bytes *b, const tti_caps *caps);
