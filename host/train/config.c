@@ -129,9 +129,24 @@ static tt_status check_task(const tti_config *c, const char *where) {
     if (c->task != TTI_CONFIG_CLASSIFY && c->data.shots > 0)
         return tti_fail(TT_E_FORMAT, "%s: data.shots: expected 0, for task %s has no classes",
                         where, causal ? "causal" : "regress");
-    if (c->method.adapter && c->method.name != TTI_CONFIG_LORA)
+    if (c->method.adapter && c->method.name == TTI_CONFIG_FULL)
         return tti_fail(TT_E_FORMAT, "%s: method.adapter: expected method.name lora with it",
                         where);
+    return TT_OK;
+}
+
+/* What trains is not quantised. */
+static tt_status check_storage(const tti_config *c, const char *where) {
+    const struct {
+        const char *key;
+        int type;
+    } of[] = {{"storage.weights", c->storage.weights}, {"storage.head", c->storage.head}};
+    for (size_t i = 0; i < TT_COUNT(of); i++)
+        if (c->method.name == TTI_CONFIG_FULL && of[i].type >= TTI_STORE_Q8)
+            return tti_fail(TT_E_FORMAT,
+                            "%s: %s: expected auto, f32, bf16 or f16 for method.name full; "
+                            "quantised weights are for lora and qlora",
+                            where, of[i].key);
     return TT_OK;
 }
 
@@ -148,6 +163,7 @@ static tt_status check(const tti_config *c, const char *where) {
                         where);
     if (c->data.labels.n == 1)
         return tti_fail(TT_E_FORMAT, "%s: data.labels: expected two labels or more", where);
+    TT_TRY(check_storage(c, where));
     return check_task(c, where);
 }
 
@@ -169,6 +185,7 @@ static void value_text(tti_str *out, const tti_config *c, const tti_key *k) {
     const void *field = (const char *)c + k->offset;
     switch (k->type) {
     case TTI_KEY_BOOL: tti_str_puts(out, *(const bool *)field ? "true" : "false"); break;
+    case TTI_KEY_SIZE:
     case TTI_KEY_INT: tti_str_printf(out, "%lld", (long long)*(const int64_t *)field); break;
     case TTI_KEY_NUM: tti_str_printf(out, "%.17g", *(const double *)field); break;
     case TTI_KEY_CHOICE:

@@ -23,7 +23,18 @@ typedef struct {
 
 enum { TTI_POOLING_CLS, TTI_POOLING_MEAN };
 enum { TTI_CONFIG_CLASSIFY, TTI_CONFIG_REGRESS, TTI_CONFIG_CAUSAL };
-enum { TTI_CONFIG_FULL, TTI_CONFIG_LORA };
+enum { TTI_CONFIG_FULL, TTI_CONFIG_LORA, TTI_CONFIG_QLORA };
+/* Types of storage, in the order of the choices; storage.gradients has no auto and counts from F32,
+ * storage.keys has RECOMPUTE in the place of NF4. */
+enum {
+    TTI_STORE_AUTO,
+    TTI_STORE_F32,
+    TTI_STORE_BF16,
+    TTI_STORE_F16,
+    TTI_STORE_Q8,
+    TTI_STORE_NF4,
+    TTI_STORE_RECOMPUTE = TTI_STORE_NF4
+};
 enum {
     TTI_FORMAT_AUTO,
     TTI_FORMAT_JSONL,
@@ -58,7 +69,7 @@ typedef struct {
     } data;
     int task; /* TTI_CONFIG_CLASSIFY and so on */
     struct {
-        int name; /* TTI_CONFIG_FULL, TTI_CONFIG_LORA */
+        int name; /* TTI_CONFIG_FULL and so on */
         int64_t rank;
         double alpha, dropout;
         bool rslora;
@@ -72,10 +83,20 @@ typedef struct {
     struct {
         int64_t steps, batch, accumulate, seed, log_every, eval_every, save_every, keep_last;
         double epochs, lr, warmup, weight_decay, beta1, beta2, eps, max_grad_norm;
-        int schedule; /* tti_schedule_kind */
-        int best;     /* tti_metric_kind, see evaluate.h */
+        int schedule;  /* tti_schedule_kind */
+        int best;      /* tti_metric_kind, see evaluate.h */
+        int optimizer; /* tti_optimizer_kind, see optimizer.h */
         bool no_decay_norms;
     } train;
+    struct {
+        int weights, head, kept, keys, gradients; /* TTI_STORE_* */
+        bool double_quant;
+    } storage;
+    struct {
+        int64_t limit; /* bytes; 0: none */
+        int recompute; /* 0: auto, else tti_recompute + 1 */
+        bool stream;
+    } memory;
     struct {
         char *dir;
     } output;
@@ -89,6 +110,10 @@ typedef struct {
 tt_status tti_config_load(tti_config *out, const char *path, const char *const *overrides,
                           size_t n);
 void tti_config_free(tti_config *c);
+
+/* "24G", "512M", "1000000": bytes, with K, M, G or T (an i and a B may follow) of 1024; false for
+ * what is none, or not above 0. */
+bool tti_config_size(const char *text, double *bytes);
 
 /* Appends every key with its type, default and meaning, by section. */
 void tti_config_help(tti_str *out);

@@ -7,7 +7,7 @@
 
 static const char *const pooling[] = {"cls", "mean", NULL};
 static const char *const tasks[] = {"classify", "regress", "causal", NULL};
-static const char *const methods[] = {"full", "lora", NULL};
+static const char *const methods[] = {"full", "lora", "qlora", NULL};
 static const char *const formats[] = {
     "auto", "jsonl", "tsv", "csv", "alpaca", "prompt_completion", "messages", "text", NULL};
 static const char *const headers[] = {"auto", "yes", "no", NULL};
@@ -17,7 +17,15 @@ static const char *const schedules[] = {"linear", "cosine", "constant", NULL};
 static const char *const metrics[] = {"auto", "loss",    "accuracy", "f1",
                                       "mcc",  "pearson", "spearman", NULL};
 
-const char *const tti_sections[] = {"model", "data", "method", "select", "train", "output", NULL};
+static const char *const weights[] = {"auto", "f32", "bf16", "f16", "q8", "nf4", NULL};
+static const char *const kept[] = {"auto", "f32", "bf16", "f16", NULL};
+static const char *const keys[] = {"auto", "f32", "bf16", "f16", "q8", "recompute", NULL};
+static const char *const gradients[] = {"f32", "bf16", "f16", NULL};
+static const char *const recomputes[] = {"auto", "none", "mlp", "block", NULL};
+static const char *const optimizers[] = {"adamw", "adamw8bit", "sgd", "adafactor", "lion", NULL};
+
+const char *const tti_sections[] = {"model",   "data",   "method", "select", "train",
+                                    "storage", "memory", "output", NULL};
 
 #define AT(field) offsetof(tti_config, field)
 #define REQ TTI_KEY_REQUIRED
@@ -84,7 +92,8 @@ const tti_key tti_keys[] = {
  "next token (cross-entropy), for decoders"},
 
 {"method.name", TTI_KEY_CHOICE, RES, AT(method.name), 0, 0, methods, "full",
- "full trains all weights, lora low-rank adapters and the head of a classifier"},
+ "full trains all weights, lora low-rank adapters and the head of a classifier, qlora the same over "
+ "a base in 4 bits"},
 {"method.rank", TTI_KEY_INT, RES, AT(method.rank), 1, 4096, NULL, "8", "of the adapters"},
 {"method.alpha", TTI_KEY_NUM, RES | TTI_KEY_ABOVE, AT(method.alpha), 0, 1e6, NULL, "16",
  "adapters are scaled by alpha / rank"},
@@ -126,13 +135,15 @@ const tti_key tti_keys[] = {
 {"train.warmup", TTI_KEY_NUM, RES, AT(train.warmup), 0, BIG, NULL, "0",
  "steps over which the learning rate rises: below 1 a share of all steps, else a count"},
 {"train.weight_decay", TTI_KEY_NUM, RES, AT(train.weight_decay), 0, 100, NULL, "0.01",
- "of AdamW, decoupled"},
+ "decoupled"},
 {"train.no_decay_norms", TTI_KEY_BOOL, RES, AT(train.no_decay_norms), 0, 0, NULL, "true",
  "no weight decay on biases and norms"},
-{"train.beta1", TTI_KEY_NUM, RES | TTI_KEY_BELOW, AT(train.beta1), 0, 1, NULL, "0.9", "of AdamW"},
+{"train.beta1", TTI_KEY_NUM, RES | TTI_KEY_BELOW, AT(train.beta1), 0, 1, NULL, "0.9",
+ "of the optimizer: momentum"},
 {"train.beta2", TTI_KEY_NUM, RES | TTI_KEY_BELOW, AT(train.beta2), 0, 1, NULL, "0.999",
- "of AdamW"},
-{"train.eps", TTI_KEY_NUM, RES | TTI_KEY_ABOVE, AT(train.eps), 0, 1, NULL, "1e-8", "of AdamW"},
+ "of the optimizer: second moment"},
+{"train.eps", TTI_KEY_NUM, RES | TTI_KEY_ABOVE, AT(train.eps), 0, 1, NULL, "1e-8",
+ "of the optimizer"},
 {"train.max_grad_norm", TTI_KEY_NUM, RES, AT(train.max_grad_norm), 0, 1e9, NULL, "1",
  "gradients with a larger global norm are scaled down to it; 0: never"},
 {"train.seed", TTI_KEY_INT, RES, AT(train.seed), 0, UINT32_MAX, NULL, "1",
@@ -147,6 +158,33 @@ const tti_key tti_keys[] = {
  "checkpoints that are kept; the best one is kept besides"},
 {"train.best", TTI_KEY_CHOICE, RES, AT(train.best), 0, 0, metrics, "auto",
  "metric of the best checkpoint; auto: accuracy, pearson for regress, loss for causal"},
+{"train.optimizer", TTI_KEY_CHOICE, RES, AT(train.optimizer), 0, 0, optimizers, "adamw",
+ "adamw8bit: moments in 8 bits; sgd: momentum train.beta1; lion: one moment; adafactor: moments as "
+ "rows and columns"},
+
+{"storage.weights", TTI_KEY_CHOICE, RES, AT(storage.weights), 0, 0, weights, "auto",
+ "of linear layers; q8 and nf4 where they are frozen; auto: nf4 for qlora, else as the checkpoint "
+ "is quantised, else f32"},
+{"storage.head", TTI_KEY_CHOICE, RES, AT(storage.head), 0, 0, weights, "auto",
+ "of embedding tables and output layers; auto: as the checkpoint is quantised, else f32"},
+{"storage.double_quant", TTI_KEY_BOOL, RES, AT(storage.double_quant), 0, 0, NULL, "true",
+ "the scales of nf4 are numbers of 8 bits"},
+{"storage.kept", TTI_KEY_CHOICE, RES, AT(storage.kept), 0, 0, kept, "auto",
+ "of values held for the backward pass; auto: f32, unless memory.limit asks for less"},
+{"storage.keys", TTI_KEY_CHOICE, RES, AT(storage.keys), 0, 0, keys, "auto",
+ "of keys and values held for it; q8 and recompute are for positions without gradient; auto: as "
+ "storage.kept, unless memory.limit asks for less"},
+{"storage.gradients", TTI_KEY_CHOICE, RES, AT(storage.gradients), 0, 0, gradients, "f32",
+ "of trained linear layers; with f16 the loss is scaled, and steps that overflow are left out"},
+
+{"memory.limit", TTI_KEY_SIZE, 0, AT(memory.limit), 0, 1e15, NULL, "0",
+ "device memory that the run may use; settings at auto are then the fastest that fit; 0: what the "
+ "device has"},
+{"memory.recompute", TTI_KEY_CHOICE, RES, AT(memory.recompute), 0, 0, recomputes, "auto",
+ "what the backward pass computes again instead of keeping: the inner values of MLPs, or all of a "
+ "block but its input; auto: none, unless memory.limit asks for it"},
+{"memory.stream", TTI_KEY_BOOL, RES, AT(memory.stream), 0, 0, NULL, "false",
+ "frozen layers stay in host memory and pass through the device"},
 
 {"output.dir", TTI_KEY_TEXT, REQ, AT(output.dir), 0, 0, NULL, NULL,
  "folder of checkpoints, metrics.jsonl and final/, the trained model or adapter"},
@@ -200,6 +238,7 @@ void tti_key_expected(tti_str *out, const tti_key *k) {
     case TTI_KEY_BOOL: tti_str_puts(out, "true or false"); break;
     case TTI_KEY_INT:
     case TTI_KEY_NUM: expected_number(out, k); break;
+    case TTI_KEY_SIZE: tti_str_puts(out, "a number of bytes, as 8G or 512M, or 0"); break;
     case TTI_KEY_TEXT: tti_str_puts(out, "a text that is not empty"); break;
     case TTI_KEY_LIST: tti_str_puts(out, "a text or a list of texts"); break;
     case TTI_KEY_CHOICE:

@@ -9,6 +9,7 @@ typedef enum {
     TTI_KEY_BOOL,   /* bool */
     TTI_KEY_INT,    /* int64_t */
     TTI_KEY_NUM,    /* double */
+    TTI_KEY_SIZE,   /* int64_t: bytes, given as 8G or 512M */
     TTI_KEY_TEXT,   /* char * */
     TTI_KEY_CHOICE, /* int: index into choices */
     TTI_KEY_LIST,   /* tti_texts; a single text is a list of one */

@@ -7,7 +7,7 @@
 #include <string.h>
 #include "host/train/config_internal.h"
 
-enum { MOST_KEYS = 80 };
+enum { MOST_KEYS = 80, SECTIONS = 10 };
 
 /* What libcyaml fills: a pointer for each key that is there, and lengths of lists. Every section
  * has its own copy, of which only the entries of its keys are used. */
@@ -17,12 +17,11 @@ typedef struct {
 } loaded;
 
 typedef struct {
-    cyaml_schema_field_t root[MOST_KEYS], section[8][MOST_KEYS];
+    cyaml_schema_field_t root[MOST_KEYS], section[SECTIONS][MOST_KEYS];
     cyaml_strval_t choice[MOST_KEYS][12];
     cyaml_schema_value_t item, top;
 } schema;
 
-enum { SECTIONS = 8 };
 typedef struct {
     loaded of[SECTIONS]; /* of[0]: keys outside sections; i + 1: tti_sections[i] */
 } document;
@@ -63,6 +62,7 @@ static void value_schema(schema *sc, cyaml_schema_value_t *v, size_t i, bool sca
     }
     case TTI_KEY_INT: /* libcyaml would take 1.5 for 1 */
     case TTI_KEY_NUM:
+    case TTI_KEY_SIZE:
     case TTI_KEY_TEXT: break;
     case TTI_KEY_LIST:
         if (scalar) break;
@@ -176,6 +176,20 @@ static bool read_number(const char *text, double *v) {
     return end != text && *end == 0;
 }
 
+bool tti_config_size(const char *text, double *bytes) {
+    static const char units[] = "KMGT";
+    char *end;
+    if (strpbrk(text, "xX \t\n+-")) return false;
+    *bytes = strtod(text, &end);
+    if (end == text) return false;
+    const char *unit = *end ? strchr(units, *end & ~0x20) : NULL;
+    for (const char *p = units; unit && p <= unit; p++) *bytes *= 1024;
+    if (unit) end++;
+    if (unit && *end == 'i') end++;
+    if (*end == 'B') end++;
+    return !*end && *bytes >= 1 && *bytes < 1e18;
+}
+
 static bool in_range(const tti_key *k, double v) {
     bool low = k->flags & TTI_KEY_ABOVE ? v > k->min : v >= k->min;
     bool high = k->flags & TTI_KEY_BELOW ? v < k->max : v <= k->max;
@@ -222,6 +236,11 @@ static tt_status set_field(tti_config *c, const tti_key *k, const void *v, size_
     case TTI_KEY_NUM:
         *ok = read_number(text, &number) && in_range(k, number);
         if (*ok) *(double *)field = number;
+        break;
+    case TTI_KEY_SIZE:
+        *ok = (read_number(text, &number) && number == 0) || tti_config_size(text, &number);
+        if (*ok) *(int64_t *)field = (int64_t)number;
+        *ok = *ok && in_range(k, number);
         break;
     case TTI_KEY_TEXT: *ok = text[0] != 0; return copy_text(field, text);
     case TTI_KEY_LIST:

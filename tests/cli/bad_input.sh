@@ -33,7 +33,7 @@ bad "unknown section" 'bad\.yaml:1[0-9]: .*opimizer' 'opimizer:' '  lr: 3'
 bad "unknown key" 'bad\.yaml:1[0-9]: .*kep' 'select:' '  kep: 0.3'
 bad "wrong type" 'bad\.yaml:1[0-9]: .*keep' 'select:' '  keep: [1, 2]'
 bad "a word for a number" 'bad\.yaml:1[0-9]: .*rank' 'method:' '  name: lora' '  rank: many'
-bad "unknown choice" 'bad\.yaml:1[0-9]: .*name' 'method:' '  name: qlora'
+bad "unknown choice" 'bad\.yaml:1[0-9]: .*name' 'method:' '  name: loqra'
 bad "broken YAML" 'bad\.yaml:1[0-9]' 'select: {keep: 0.3'
 : >empty.yaml
 refuses "empty description" 1 'model\.path|data\.train|empty' "$tt" train empty.yaml
