@@ -9,6 +9,7 @@
 #define TT_HOST_FORMAT_SAFETENSORS_H
 
 #include "host/core/core.h"
+#include "host/storage/half.h" /* tti_f16_to_f32 and its kin */
 
 /* X(name, bits); OTHER: known to the format, not to this program (8-bit floats and the like). */
 #define TTI_ST_DTYPES(X) \
@@ -56,6 +57,10 @@ void tti_st_close(tti_st *st); /* NULL is a no-op */
 size_t tti_st_count(const tti_st *st);
 const tti_st_tensor *tti_st_at(const tti_st *st, size_t i);
 const tti_st_tensor *tti_st_find(const tti_st *st, const char *name); /* NULL if there is none */
+/* The tensor's data have been read: their pages of the mapped file leave the process's resident set
+ * (they are read again when touched again), so that loading a model does not hold it twice. Whole
+ * pages only: those shared with neighbours stay. */
+void tti_st_drop(const tti_st_tensor *t);
 /* A value of __metadata__ (of the first shard), NULL if there is none. Borrowed. */
 const char *tti_st_metadata(const tti_st *st, const char *key);
 
@@ -66,12 +71,6 @@ tt_status tti_st_read_f32(const tti_st_tensor *t, float *dst, size_t first, size
 tt_status tti_st_read_i64(const tti_st_tensor *t, int64_t *dst, size_t first, size_t count);
 /* "[2, 3]", in buf; returns buf. */
 const char *tti_st_shape_text(const tti_st_tensor *t, char buf[200]);
-
-/* Exact widening, and rounding to nearest even (a NaN stays a NaN). */
-float tti_f16_to_f32(uint16_t h);
-float tti_bf16_to_f32(uint16_t h);
-uint16_t tti_f32_to_f16(float x);
-uint16_t tti_f32_to_bf16(float x);
 
 /* Writing: begin, declare every tensor, then write their data in the order declared, in pieces of
  * any size, then commit. The file appears complete or not at all. The same calls give the same
