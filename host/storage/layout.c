@@ -55,6 +55,56 @@ size_t tti_layout_cut(const tti_layout *l) {
     return group / a;
 }
 
+tti_layout tti_layout_rows(const tti_layout *l, size_t first, size_t rows) {
+    TT_ASSERT(first <= l->rows && rows <= l->rows - first);
+    const size_t cut = tti_layout_cut(l);
+    TT_ASSERT(first % cut == 0 && (rows % cut == 0 || first + rows == l->rows));
+    return tti_layout_of(l->type, rows, l->cols, l->block, l->has_nested);
+}
+
+/* Where a section of the piece lies in the whole; its size. */
+typedef struct {
+    size_t whole, piece, bytes;
+} part;
+
+/* The sections of `rows` rows from `first` on, tables last; their number. */
+static size_t parts(const tti_layout *l, size_t first, const tti_layout *p, part out[4]) {
+    const size_t at = first * l->cols, count = p->rows * l->cols;
+    if (!tti_dtype_quantised(l->type)) {
+        const size_t size = l->type == TTI_F16 || l->type == TTI_BF16 ? 2 : 4;
+        out[0] = (part){at * size, 0, count * size};
+        return 1;
+    }
+    const size_t block = at / l->block, scale = l->has_nested ? 1 : 4;
+    size_t n = 0;
+    out[n++] =
+        l->type == TTI_NF4 ? (part){at / 2, p->data, (count + 1) / 2} : (part){at, p->data, count};
+    out[n++] = (part){l->scales + block * scale, p->scales, p->blocks * scale};
+    if (l->has_nested)
+        out[n++] =
+            (part){l->nested + block / TTI_NESTED_BLOCK * 4, p->nested, p->nested_blocks * 4};
+    if (l->type == TTI_NF4)
+        out[n++] = (part){l->tables, p->tables, (TTI_CODE + TTI_NESTED_CODE + 1) * 4};
+    return n;
+}
+
+void tti_cut(const tti_layout *l, const void *src, size_t first, size_t rows, void *dst) {
+    const tti_layout p = tti_layout_rows(l, first, rows);
+    part at[4];
+    const size_t n = parts(l, first, &p, at);
+    if (tti_dtype_quantised(l->type)) memset(dst, 0, p.bytes);
+    for (size_t i = 0; i < n; i++)
+        memcpy((uint8_t *)dst + at[i].piece, (const uint8_t *)src + at[i].whole, at[i].bytes);
+}
+
+void tti_join(const tti_layout *l, void *dst, size_t first, size_t rows, const void *piece) {
+    const tti_layout p = tti_layout_rows(l, first, rows);
+    part at[4];
+    const size_t n = parts(l, first, &p, at);
+    for (size_t i = 0; i < n; i++)
+        memcpy((uint8_t *)dst + at[i].whole, (const uint8_t *)piece + at[i].piece, at[i].bytes);
+}
+
 size_t tti_row_bytes(tti_dtype type, size_t cols) {
     if (type == TTI_Q8) return (cols + 3) / 4 * 4 + (cols + 63) / 64 * 4;
     return cols * (type == TTI_F16 || type == TTI_BF16 ? 2 : 4);
