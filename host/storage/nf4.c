@@ -26,13 +26,14 @@ const float tti_nf4_code[TTI_CODE] = {
 
 enum { CHUNK = 32 }; /* numbers that are coded together; divides every block but tails */
 
-/* out[i] = how many of the middles between neighbouring codes are below v[i]. Middles outside,
- * numbers inside: fifteen vector comparisons. */
+/* out[i] = how many of the middles between neighbouring codes are below v[i]. */
 static void nearest(const float v[CHUNK], int32_t out[CHUNK]) {
-    for (int i = 0; i < CHUNK; i++) out[i] = 0;
-    for (int k = 0; k + 1 < TTI_CODE; k++) {
-        const float middle = (tti_nf4_code[k] + tti_nf4_code[k + 1]) / 2;
-        for (int i = 0; i < CHUNK; i++) out[i] += v[i] > middle;
+    float middle[TTI_CODE - 1];
+    for (int k = 0; k + 1 < TTI_CODE; k++) middle[k] = (tti_nf4_code[k] + tti_nf4_code[k + 1]) / 2;
+    for (int i = 0; i < CHUNK; i++) {
+        int32_t below = 0;
+        for (int k = 0; k + 1 < TTI_CODE; k++) below += v[i] > middle[k];
+        out[i] = below;
     }
 }
 
@@ -84,7 +85,8 @@ void tti_nested_code(float code[TTI_NESTED_CODE]) {
 }
 
 /* The sum in torch's order on one thread: four rows of eight lanes, each a cascade of four levels
- * that hold sums of ever more terms; then the rows, and the lanes behind the odd rest. */
+ * that hold sums of ever more terms; then the rows, and the lanes behind the odd rest. Fewer than
+ * eight numbers: four rows of one. */
 enum { LANES = 8, ROWS = 4, LEVELS = 4, WIDE = LANES * ROWS };
 
 static void add(float *to, const float *from, size_t n) {
@@ -111,6 +113,12 @@ static void cascade(const float *x, size_t steps, float sum[LEVELS][WIDE]) {
 
 static float mean(const float *x, size_t n) {
     float sum[LEVELS][WIDE] = {{0}}, total = 0;
+    if (n >= ROWS && n < LANES) {
+        total = x[0];
+        for (size_t i = ROWS; i < n; i++) total += x[i];
+        for (size_t i = 1; i < ROWS; i++) total += x[i];
+        return total / (float)n;
+    }
     cascade(x, n / WIDE, sum);
     size_t i = n / WIDE * WIDE;
     for (; i + LANES <= n; i += LANES) add(sum[0], x + i, LANES);

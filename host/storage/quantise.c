@@ -51,14 +51,32 @@ static tt_status add_plain(tti_quantiser *q, const float *src, size_t n) {
     return TT_OK;
 }
 
+enum { CHUNK = 32 }; /* numbers that are rounded together, in vectors */
+
+static void round_chunk(const float x[CHUNK], float scale, int8_t out[CHUNK]) {
+    int32_t r[CHUNK];
+    for (int i = 0; i < CHUNK; i++) {
+        const float v = x[i] / scale; /* beyond 127, but below 200, where the scale is subnormal */
+        const float half = tti_f32_of((tti_bits_of(v) & 0x80000000) | 0x3F000000);
+        const int32_t away = (int32_t)(v + half);
+        const int32_t above = away < -127 ? -127 : away;
+        r[i] = above > 127 ? 127 : above;
+    }
+    for (int i = 0; i < CHUNK; i++) out[i] = (int8_t)r[i];
+}
+
 /* A block of n numbers around zero: the largest magnitude becomes 127. */
 static float q8_block(const float *x, size_t n, float largest, int8_t *out) {
     const float scale = largest / 127.0f;
     if (!(scale > 0)) return 0; /* the data are zero already */
-    for (size_t i = 0; i < n; i++) {
-        const float v = x[i] / scale; /* above 127 where the scale is subnormal */
-        const float r = v < 0 ? v - 0.5f : v + 0.5f;
-        out[i] = (int8_t)(r > 127.0f ? 127.0f : r < -127.0f ? -127.0f : r);
+    size_t i = 0;
+    for (; i + CHUNK <= n; i += CHUNK) round_chunk(x + i, scale, out + i);
+    if (i < n) {
+        float rest[CHUNK] = {0};
+        int8_t r[CHUNK];
+        memcpy(rest, x + i, (n - i) * sizeof *x);
+        round_chunk(rest, scale, r);
+        memcpy(out + i, r, n - i);
     }
     return scale;
 }
