@@ -157,6 +157,8 @@ typedef struct {
 
 /* y = a + b: gradients that meet in one value are added up with it (host/ops/add.c). */
 extern const tti_op tti_op_add;
+/* [rows,cols] f32 -> the same in the type attr.i[0], and back (host/ops/store.c). */
+extern const tti_op tti_op_store, tti_op_load;
 
 struct tti_node {
     const tti_op *op;

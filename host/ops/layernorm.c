@@ -88,8 +88,11 @@ static tt_status backward(tti_graph *g, const tti_node *n) {
     return tti_graph_status(g);
 }
 
-static const tti_op op = {
-    .name = "layernorm", .shape = shape, .enqueue = enqueue, .backward = backward};
+static const tti_op op = {.name = "layernorm",
+                          .shape = shape,
+                          .enqueue = enqueue,
+                          .backward = backward,
+                          .exact_outs = 1u << STATS};
 
 tti_val tti_layernorm(tti_graph *g, tti_val x, tti_val w, tti_val b, float eps) {
     const tti_attr attr = {.f = {eps}};

@@ -39,7 +39,7 @@ static tt_status enqueue(tti_exec *e, const tti_node *n) {
     return tti_run(&k, 1, (size_t[]){1}, (size_t[]){1});
 }
 
-static const tti_op op = {.name = "loss", .shape = shape, .enqueue = enqueue};
+static const tti_op op = {.name = "loss", .shape = shape, .enqueue = enqueue, .exact_outs = ~0u};
 
 tti_val tti_loss(tti_graph *g, tti_val logits, tti_val loss, bool classes) {
     const tti_attr attr = {.i = {[CLASSES] = classes}};

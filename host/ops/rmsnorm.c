@@ -97,8 +97,11 @@ static tt_status backward(tti_graph *g, const tti_node *n) {
     return tti_graph_status(g);
 }
 
-static const tti_op op = {
-    .name = "rmsnorm", .shape = shape, .enqueue = enqueue, .backward = backward};
+static const tti_op op = {.name = "rmsnorm",
+                          .shape = shape,
+                          .enqueue = enqueue,
+                          .backward = backward,
+                          .exact_outs = 1u << S};
 
 tti_val tti_rmsnorm(tti_graph *g, tti_val x, tti_val w, float eps, float plus, int group) {
     if (plus != 0 && plus != 1) {
