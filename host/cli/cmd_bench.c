@@ -11,15 +11,17 @@ int cmd_bench(int argc, char **argv);
 static const char usage[] =
     "usage: tokentune bench step --model DIR [options]\n"
     "\n"
-    "Times whole training steps (forward, backward, clipping, AdamW) of a classifier, or of a "
+    "Times whole training steps (forward, backward, clipping, update) of a classifier, or of a "
     "decoder\n"
     "that predicts the next token everywhere, on random tokens with random weights, after one "
     "step\n"
     "that is not counted, without dropout.\n"
-    "\n" TTI_SHAPE_HELP "  --repeat N           counted steps (5)\n"
+    "\n" TTI_SHAPE_HELP "  --memory SIZE        device memory that it may use, as 8G or 512M\n"
+    "  --repeat N           counted steps (5)\n"
     "  --help               this text\n"
     "\n"
-    "The JSON line: step_s, min_s, max_s (median and bounds), tokens_per_s, held_bytes (values "
+    "The JSON line: the settings by name, step_s, min_s, max_s (median and bounds), tokens_per_s, "
+    "held_bytes (values "
     "other\n"
     "than weights that live from the forward into the backward pass), planned_bytes and\n"
     "allocated_bytes by category.\n"
@@ -42,17 +44,17 @@ typedef struct {
 static tt_status make_sequence(bench *b, size_t i) {
     const tti_shape_args *a = b->a;
     const bool causal = a->opts.task == TTI_TASK_CAUSAL;
-    const size_t k = tti_shape_args_selected(a);
-    const tti_selector s = {.decoder = causal, .keep = a->keep, .seed = 1};
-    b->seqs[i] = (tti_sequence){.ids = b->ids + i * a->seq,
-                                .n = a->seq,
+    const size_t k = tti_shape_args_selected(a, &a->d);
+    const tti_selector s = {.decoder = causal, .keep = a->d.keep, .seed = 1};
+    b->seqs[i] = (tti_sequence){.ids = b->ids + i * a->d.seq,
+                                .n = a->d.seq,
                                 .selected = b->selected + i * k,
                                 .nselected = k,
                                 .number = (uint32_t)i,
                                 .label = (int32_t)(i % 2),
-                                .next = causal ? b->next + i * a->seq : NULL};
+                                .next = causal ? b->next + i * a->d.seq : NULL};
     TT_TRY(tti_select(b->selected + i * k, &s,
-                      &(tti_choice){.n = a->seq, .step = 1, .number = (uint32_t)i}));
+                      &(tti_choice){.n = a->d.seq, .step = 1, .number = (uint32_t)i}));
     b->losses += causal ? tti_sequence_supervised(&b->seqs[i]) : 1;
     return TT_OK;
 }
@@ -61,21 +63,21 @@ static tt_status make_sequence(bench *b, size_t i) {
 static tt_status make_batch(bench *b) {
     const tti_shape_args *a = b->a;
     const tti_model_info *info = tti_model_get_info(b->model);
-    const size_t n = a->batch * a->seq;
+    const size_t n = a->d.batch * a->d.seq;
     b->ids = tti_calloc(n, sizeof *b->ids);
     b->next = tti_calloc(n, sizeof *b->next);
     b->selected = tti_calloc(n, sizeof *b->selected);
-    b->seqs = tti_calloc(a->batch, sizeof *b->seqs);
+    b->seqs = tti_calloc(a->d.batch, sizeof *b->seqs);
     if (!b->ids || !b->next || !b->selected || !b->seqs) return TT_E_NOMEM;
     for (size_t i = 0; i < n; i++)
         b->ids[i] =
             (int32_t)tti_below(tti_philox((uint32_t)i, 0, 0, 0, 1, 0).v[0], (uint32_t)info->vocab);
-    for (size_t i = 0; i < n; i++) b->next[i] = (i + 1) % a->seq ? b->ids[i + 1] : -1;
-    for (size_t i = 0; i < a->batch; i++) TT_TRY(make_sequence(b, i));
-    TT_TRY(tti_idset_add(&b->all, info, b->seqs, a->batch, false));
-    TT_TRY(tti_idset_add(&b->slots, info, b->seqs, a->batch, true));
+    for (size_t i = 0; i < n; i++) b->next[i] = (i + 1) % a->d.seq ? b->ids[i + 1] : -1;
+    for (size_t i = 0; i < a->d.batch; i++) TT_TRY(make_sequence(b, i));
+    TT_TRY(tti_idset_add(&b->all, info, b->seqs, a->d.batch, false));
+    TT_TRY(tti_idset_add(&b->slots, info, b->seqs, a->d.batch, true));
     TT_TRY(tti_batch_new(&b->batch));
-    return tti_batch_fill(b->batch, info, tti_device_caps(b->dev)->att_rows, b->seqs, a->batch,
+    return tti_batch_fill(b->batch, info, tti_device_caps(b->dev)->att_rows, b->seqs, a->d.batch,
                           b->slots.id, b->slots.n, !tti_model_param(b->model, 0)->sparse);
 }
 
@@ -84,16 +86,18 @@ static tt_status setup(bench *b) {
     opts.random_weights = true;
     opts.num_labels = 2;
     TT_TRY(tti_device_open(&b->dev, b->a->device));
+    if (b->a->limit > 0) tti_device_limit(b->dev, (size_t)b->a->limit);
     TT_TRY(tti_gemm_new(&b->gemm, b->dev, b->a->gemm));
     TT_TRY(tti_model_load(&b->model, b->dev, b->a->model, &opts));
     const tti_model_info *info = tti_model_get_info(b->model);
-    if (b->a->seq > (size_t)info->max_len)
-        return tti_fail(TT_E_ARG, "--seq %zu: the model reads at most %d tokens", b->a->seq,
+    if (b->a->d.seq > (size_t)info->max_len)
+        return tti_fail(TT_E_ARG, "--seq %zu: the model reads at most %d tokens", b->a->d.seq,
                         info->max_len);
     TT_TRY(make_batch(b));
     tti_session_opts o = tti_session_defaults();
     o.training = true;
-    o.max = tti_shape_args_rows(b->a, info, tti_device_caps(b->dev)->att_rows);
+    tti_dials_session(&b->a->d, &o);
+    o.max = tti_shape_args_rows(b->a, &b->a->d, info, tti_device_caps(b->dev)->att_rows);
     return tti_session_new(&b->session, b->dev, b->gemm, b->model, &o);
 }
 
@@ -116,16 +120,15 @@ static tt_status report(bench *b) {
     const size_t n = (size_t)a->repeat;
     qsort(b->times, n, sizeof *b->times, ascending);
     const double median = n % 2 ? b->times[n / 2] : (b->times[n / 2 - 1] + b->times[n / 2]) / 2;
-    const double rate = (double)(a->batch * a->seq) / median;
+    const double rate = (double)(a->d.batch * a->d.seq) / median;
     const tti_bytes planned = tti_session_planned(b->session);
     const tti_bytes allocated = tti_session_allocated(b->session);
     const char *device = tti_device_get_info(b->dev)->name;
     if (!a->json) {
         printf("%s: %zu x %zu tokens, keep %g, %s: %.4f s a step (%.4f to %.4f), %.0f tokens/s, "
                "%.1f MiB held, %.1f MiB in all\n",
-               device, a->batch, a->seq, a->keep,
-               a->opts.method == TTI_METHOD_LORA ? "lora" : "full", median, b->times[0],
-               b->times[n - 1], rate, (double)planned.kept / (1 << 20),
+               device, a->d.batch, a->d.seq, a->d.keep, tti_method_name(a->d.method), median,
+               b->times[0], b->times[n - 1], rate, (double)planned.kept / (1 << 20),
                (double)planned.total / (1 << 20));
         return TT_OK;
     }
@@ -134,11 +137,11 @@ static tt_status report(bench *b) {
     tti_str_json(&s, device, strlen(device));
     tti_str_puts(&s, ", \"model\": ");
     tti_str_json(&s, a->model, strlen(a->model));
+    tti_str_puts(&s, ", ");
+    tti_dials_json(&s, &a->d);
     tti_str_printf(&s,
-                   ", \"method\": \"%s\", \"batch\": %zu, \"seq\": %zu, \"keep\": %g, "
-                   "\"step_s\": %.4f, \"min_s\": %.4f, \"max_s\": %.4f, \"tokens_per_s\": %.1f, "
-                   "\"held_bytes\": %zu, \"planned_bytes\": ",
-                   a->opts.method == TTI_METHOD_LORA ? "lora" : "full", a->batch, a->seq, a->keep,
+                   ", \"step_s\": %.4f, \"min_s\": %.4f, \"max_s\": %.4f, "
+                   "\"tokens_per_s\": %.1f, \"held_bytes\": %zu, \"planned_bytes\": ",
                    median, b->times[0], b->times[n - 1], rate, planned.kept);
     tti_bytes_json(&s, &planned);
     tti_str_puts(&s, ", \"allocated_bytes\": ");

@@ -14,51 +14,68 @@ enum {
     METHOD,
     RANK,
     TARGETS,
+    WEIGHTS,
+    HEAD,
+    NESTED,
+    KEPT,
+    KEYS,
+    GRADIENTS,
+    RECOMPUTE,
+    OPTIMIZER,
+    STREAM,
+    SMALLEST,
     DEVICE,
     GEMM,
     JSON,
     REPEAT,
     MEMORY,
+    DEVICE_MEMORY,
     MAX_ALLOC,
+    GFLOPS,
+    TRADE,
     NO_DEVICE,
     HELP
 };
 
-static const struct option options[] = {{"model", required_argument, NULL, MODEL},
-                                        {"batch", required_argument, NULL, BATCH},
-                                        {"seq", required_argument, NULL, SEQ},
-                                        {"keep", required_argument, NULL, KEEP},
-                                        {"method", required_argument, NULL, METHOD},
-                                        {"lora-rank", required_argument, NULL, RANK},
-                                        {"lora-targets", required_argument, NULL, TARGETS},
-                                        {"device", required_argument, NULL, DEVICE},
-                                        {"gemm", required_argument, NULL, GEMM},
-                                        {"json", no_argument, NULL, JSON},
-                                        {"repeat", required_argument, NULL, REPEAT},
-                                        {"device-memory", required_argument, NULL, MEMORY},
-                                        {"max-alloc", required_argument, NULL, MAX_ALLOC},
-                                        {"no-device", no_argument, NULL, NO_DEVICE},
-                                        {"help", no_argument, NULL, HELP},
-                                        {NULL, 0, NULL, 0}};
+/* clang-format off */
+static const struct option options[] = {
+    {"model", required_argument, NULL, MODEL},
+    {"batch", required_argument, NULL, BATCH},
+    {"seq", required_argument, NULL, SEQ},
+    {"keep", required_argument, NULL, KEEP},
+    {"method", required_argument, NULL, METHOD},
+    {"lora-rank", required_argument, NULL, RANK},
+    {"lora-targets", required_argument, NULL, TARGETS},
+    {"weights", required_argument, NULL, WEIGHTS},
+    {"head", required_argument, NULL, HEAD},
+    {"double-quant", required_argument, NULL, NESTED},
+    {"kept", required_argument, NULL, KEPT},
+    {"keys", required_argument, NULL, KEYS},
+    {"gradients", required_argument, NULL, GRADIENTS},
+    {"recompute", required_argument, NULL, RECOMPUTE},
+    {"optimizer", required_argument, NULL, OPTIMIZER},
+    {"stream", no_argument, NULL, STREAM},
+    {"smallest", no_argument, NULL, SMALLEST},
+    {"device", required_argument, NULL, DEVICE},
+    {"gemm", required_argument, NULL, GEMM},
+    {"json", no_argument, NULL, JSON},
+    {"repeat", required_argument, NULL, REPEAT},
+    {"memory", required_argument, NULL, MEMORY},
+    {"device-memory", required_argument, NULL, DEVICE_MEMORY},
+    {"max-alloc", required_argument, NULL, MAX_ALLOC},
+    {"gflops", required_argument, NULL, GFLOPS},
+    {"trade", no_argument, NULL, TRADE},
+    {"no-device", no_argument, NULL, NO_DEVICE},
+    {"help", no_argument, NULL, HELP},
+    {NULL, 0, NULL, 0},
+};
+/* clang-format on */
 
 static bool whole(const char *text, size_t *out) {
     char *end;
     long v = strtol(text, &end, 10);
     *out = (size_t)v;
     return *text && !*end && v >= 1 && v <= 1000000;
-}
-
-/* 24G, 256M, 1000000 */
-static bool bytes(const char *text, double *out) {
-    char *end;
-    *out = strtod(text, &end);
-    static const char unit[] = "KMGT";
-    const char *u = *end ? strchr(unit, *end & ~0x20) : NULL;
-    for (const char *p = unit; u && p <= u; p++) *out *= 1024;
-    if (u) end++;
-    if (u && *end == 'i') end++;
-    if (*end == 'B') end++;
-    return *text && !*end && *out > 0 && *out < 1e18;
 }
 
 static bool split(tti_shape_args *a, const char *text) {
@@ -75,21 +92,85 @@ static bool split(tti_shape_args *a, const char *text) {
     return a->opts.lora_ntargets > 0;
 }
 
+enum { PLAIN = 1 << TTI_F32 | 1 << TTI_BF16 | 1 << TTI_F16 };
+enum { FROZEN = PLAIN | 1 << TTI_Q8 | 1 << TTI_NF4 };
+
+/* A type among those whose bits are in `of`. */
+static bool type(const char *text, unsigned of, tti_dtype *out) {
+    return tti_dtype_parse(text, out) && (of >> *out & 1);
+}
+
+/* The number of text among n names. */
+static bool among(const char *text, const char *(*name)(int), int n, int *out) {
+    for (*out = 0; *out < n; (*out)++)
+        if (!strcmp(text, name(*out))) return true;
+    return false;
+}
+
+static const char *recompute_name(int i) { return tti_recompute_name((tti_recompute)i); }
+static const char *optimizer_name(int i) { return tti_optimizer_name((tti_optimizer_kind)i); }
+
+static bool number(const char *text, double *out) {
+    char *end;
+    *out = strtod(text, &end);
+    return *text && !*end && *out > 0 && *out <= 1e6;
+}
+
+static bool truth(const char *text, bool *out) {
+    *out = !strcmp(text, "true");
+    return *out || !strcmp(text, "false");
+}
+
+/* The settings that trade memory; *bit is that of the one. */
+static bool take_dial(tti_dials *d, int option, const char *v, unsigned *bit) {
+    tti_dtype t;
+    int i = 0;
+    bool ok;
+    switch (option) {
+    case BATCH: *bit = TTI_DIAL_BATCH; return whole(v, &d->batch);
+    case SEQ: *bit = TTI_DIAL_SEQ; return whole(v, &d->seq);
+    case KEEP: *bit = TTI_DIAL_KEEP; return number(v, &d->keep);
+    case METHOD: *bit = TTI_DIAL_METHOD; return among(v, tti_method_name, 3, &d->method);
+    case WEIGHTS:
+    case HEAD:
+        *bit = option == WEIGHTS ? TTI_DIAL_WEIGHTS : TTI_DIAL_HEAD;
+        if (!(ok = !strcmp(v, "auto")) && (ok = type(v, FROZEN, &t)))
+            *(option == WEIGHTS ? &d->weights : &d->head) = (int)t;
+        if (!strcmp(v, "auto")) *bit = 0;
+        return ok;
+    case NESTED: *bit = TTI_DIAL_NESTED; return truth(v, &d->nested);
+    case KEPT: *bit = TTI_DIAL_KEPT; return type(v, PLAIN, &d->kept);
+    case KEYS:
+        *bit = TTI_DIAL_KEYS;
+        d->recompute_keys = !strcmp(v, "recompute");
+        return d->recompute_keys || type(v, PLAIN | 1 << TTI_Q8, &d->keys);
+    case GRADIENTS: *bit = TTI_DIAL_GRADIENTS; return type(v, PLAIN, &d->gradients);
+    case RECOMPUTE:
+        *bit = TTI_DIAL_RECOMPUTE;
+        ok = among(v, recompute_name, 3, &i);
+        d->recompute = (tti_recompute)i;
+        return ok;
+    case OPTIMIZER:
+        *bit = TTI_DIAL_OPTIMIZER;
+        ok = among(v, optimizer_name, TTI_OPT_KINDS, &i);
+        d->optimizer = (tti_optimizer_kind)i;
+        return ok;
+    case STREAM: *bit = TTI_DIAL_STREAM; return d->stream = true;
+    default: return false;
+    }
+}
+
 static bool take(tti_shape_args *a, int option, const char *v) {
     size_t n;
-    char *end;
+    unsigned bit = 0;
     switch (option) {
     case MODEL: a->model = v; return true;
     case DEVICE: a->device = v; return true;
     case GEMM: a->gemm = v; return true;
     case JSON: return a->json = true;
+    case SMALLEST: return a->smallest = true;
+    case TRADE: return a->trade = true;
     case NO_DEVICE: return a->no_device = true;
-    case BATCH: return whole(v, &a->batch);
-    case SEQ: return whole(v, &a->seq);
-    case KEEP: a->keep = strtod(v, &end); return *v && !*end && a->keep > 0 && a->keep <= 1e6;
-    case METHOD:
-        a->opts.method = strcmp(v, "lora") ? TTI_METHOD_FULL : TTI_METHOD_LORA;
-        return !strcmp(v, "lora") || !strcmp(v, "full");
     case RANK:
         if (!whole(v, &n)) return false;
         a->opts.lora_rank = (int)n;
@@ -100,14 +181,36 @@ static bool take(tti_shape_args *a, int option, const char *v) {
         if (!whole(v, &n)) return false;
         a->repeat = (int)n;
         return true;
-    case MEMORY: return bytes(v, &a->device_memory);
-    case MAX_ALLOC: return bytes(v, &a->max_alloc);
-    default: return false;
+    case MEMORY: return tti_config_size(v, &a->limit);
+    case DEVICE_MEMORY: return tti_config_size(v, &a->device_memory);
+    case MAX_ALLOC: return tti_config_size(v, &a->max_alloc);
+    case GFLOPS: return number(v, &a->gflops);
+    default:
+        if (!take_dial(&a->d, option, v, &bit)) return false;
+        a->given |= bit;
+        return true;
     }
 }
 
+/* What is trained is not quantised. */
+static bool settle(tti_shape_args *a, const char *command) {
+    const tti_dials *d = &a->d;
+    if (a->smallest) tti_dials_smallest(&a->d, a->given);
+    tti_dials_settle(&a->d, a->smallest ? ~0u : a->given);
+    tti_dials_model(d, &a->opts);
+    if (d->method == TTI_CONFIG_FULL && (d->weights >= TTI_Q8 || d->head >= TTI_Q8)) {
+        fprintf(stderr,
+                "tokentune: %s: --%s %s: quantised weights do not train; with them --method is "
+                "lora or qlora\n",
+                command, d->weights >= TTI_Q8 ? "weights" : "head",
+                tti_storage_name(d->weights >= TTI_Q8 ? d->weights : d->head));
+        return false;
+    }
+    return true;
+}
+
 int tti_shape_args_parse(tti_shape_args *a, int argc, char **argv, const char *usage, bool *done) {
-    *a = (tti_shape_args){.batch = 8, .seq = 256, .keep = 1, .repeat = 5};
+    *a = (tti_shape_args){.d = tti_dials_defaults(), .repeat = 5};
     a->opts = tti_model_defaults();
     *done = true;
     optind = 1;
@@ -143,6 +246,7 @@ int tti_shape_args_parse(tti_shape_args *a, int argc, char **argv, const char *u
                 argv[0]);
         return 2;
     }
+    if (!settle(a, argv[0])) return 2;
     bool decoder;
     if (tti_model_is_decoder(&decoder, a->model) != TT_OK) {
         fprintf(stderr, "tokentune: %s\n", tt_error());
@@ -155,14 +259,15 @@ int tti_shape_args_parse(tti_shape_args *a, int argc, char **argv, const char *u
 
 void tti_shape_args_free(tti_shape_args *a) { tti_free(a->targets_text); }
 
-size_t tti_shape_args_selected(const tti_shape_args *a) {
-    const tti_selector s = {.decoder = a->opts.task == TTI_TASK_CAUSAL, .keep = a->keep};
-    return tti_selected(&s, &(tti_choice){.n = a->seq});
+size_t tti_shape_args_selected(const tti_shape_args *a, const tti_dials *d) {
+    const tti_selector s = {.decoder = a->opts.task == TTI_TASK_CAUSAL, .keep = d->keep};
+    return tti_selected(&s, &(tti_choice){.n = d->seq});
 }
 
-tti_rows tti_shape_args_rows(const tti_shape_args *a, const tti_model_info *info, int att_rows) {
-    return tti_batch_bounds(info, att_rows, a->batch, a->batch * a->seq,
-                            a->batch * tti_shape_args_selected(a), 1);
+tti_rows tti_shape_args_rows(const tti_shape_args *a, const tti_dials *d,
+                             const tti_model_info *info, int att_rows) {
+    return tti_batch_bounds(info, att_rows, d->batch, d->batch * d->seq,
+                            d->batch * tti_shape_args_selected(a, d), 1);
 }
 
 void tti_bytes_json(tti_str *s, const tti_bytes *b) {

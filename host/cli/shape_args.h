@@ -4,34 +4,49 @@
 #define TT_HOST_CLI_SHAPE_ARGS_H
 
 #include "host/train/batch.h"
+#include "host/train/budget.h"
 #include "host/train/session.h"
 
 typedef struct {
     const char *model, *device, *gemm;
-    size_t batch, seq;
-    double keep;
-    tti_model_opts opts;
+    tti_dials d;
+    unsigned given;      /* dials that were, as bits */
+    tti_model_opts opts; /* those of the dials included */
     const char *targets[64];
     char *targets_text; /* what targets point into */
-    bool json, lora_flag;
+    bool json, smallest;
+    double limit; /* --memory, bytes; 0: none */
     /* plan */
     double device_memory, max_alloc; /* bytes; 0: the device's */
-    bool no_device;
+    double gflops;                   /* 0: measured */
+    bool no_device, trade;
     /* bench */
     int repeat;
 } tti_shape_args;
 
-#define TTI_SHAPE_HELP                                                                         \
-    "  --model DIR          folder with config.json (weights, where there are any, do not "    \
-    "matter)\n"                                                                                \
-    "  --batch N            sequences a step (8)\n"                                            \
-    "  --seq N              tokens a sequence (256)\n"                                         \
-    "  --keep K             share (0..1] or number of tokens that carry gradient (1)\n"        \
-    "  --method full|lora   what is trained (full)\n"                                          \
-    "  --lora-rank N        rank of the adapters (8)\n"                                        \
-    "  --lora-targets A,B   layers that get one, or all-linear (query,value; decoders: MLP)\n" \
-    "  --device SPEC        see tokentune devices\n"                                           \
-    "  --gemm NAME          auto, clblast or tile\n"                                           \
+#define TTI_SHAPE_HELP                                                                           \
+    "  --model DIR          folder with config.json (weights, where there are any, do not "      \
+    "matter)\n"                                                                                  \
+    "  --batch N            sequences a step (8)\n"                                              \
+    "  --seq N              tokens a sequence (256)\n"                                           \
+    "  --keep K             share (0..1] or number of tokens that carry gradient (1)\n"          \
+    "  --method M           full, lora, or qlora: lora over nf4 weights (full)\n"                \
+    "  --lora-rank N        rank of the adapters (8)\n"                                          \
+    "  --lora-targets A,B   layers that get one, or all-linear (query,value; decoders: MLP)\n"   \
+    "  --weights TYPE       of linear layers: f32, bf16, f16; frozen also q8, nf4 (as the\n"     \
+    "                       checkpoint is quantised, else f32; qlora: nf4)\n"                    \
+    "  --head TYPE          of embedding tables and output layers (the same)\n"                  \
+    "  --double-quant BOOL  the scales of nf4 are 8-bit numbers (true)\n"                        \
+    "  --kept TYPE          of values held for the backward pass: f32, bf16, f16 (f32)\n"        \
+    "  --keys TYPE          of keys and values held for it: also q8 or recompute (as kept)\n"    \
+    "  --gradients TYPE     of trained linear layers: f32, bf16, f16 (f32)\n"                    \
+    "  --recompute WHAT     computed again in the backward pass: none, mlp, block (none)\n"      \
+    "  --optimizer NAME     adamw, adamw8bit, sgd, adafactor, lion (adamw)\n"                    \
+    "  --stream             frozen layers stay in host memory\n"                                 \
+    "  --smallest           every one of the settings above that is not given, from --weights\n" \
+    "                       on, at its smallest\n"                                               \
+    "  --device SPEC        see tokentune devices\n"                                             \
+    "  --gemm NAME          auto, clblast or tile\n"                                             \
     "  --json               one JSON line on standard output\n"
 
 /* Parses argv and looks whether the model is a decoder, whose task then is causal; prints help or a
@@ -41,9 +56,10 @@ int tti_shape_args_parse(tti_shape_args *a, int argc, char **argv, const char *u
 void tti_shape_args_free(tti_shape_args *a);
 
 /* Positions of a sequence that carry gradient. */
-size_t tti_shape_args_selected(const tti_shape_args *a);
-/* Row counts of a batch of a->batch sequences of a->seq tokens. */
-tti_rows tti_shape_args_rows(const tti_shape_args *a, const tti_model_info *info, int att_rows);
+size_t tti_shape_args_selected(const tti_shape_args *a, const tti_dials *d);
+/* Row counts of a batch of d->batch sequences of d->seq tokens. */
+tti_rows tti_shape_args_rows(const tti_shape_args *a, const tti_dials *d,
+                             const tti_model_info *info, int att_rows);
 /* {"weights": .., .., "total": ..} */
 void tti_bytes_json(tti_str *s, const tti_bytes *b);
 

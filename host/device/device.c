@@ -148,6 +148,12 @@ void tti_device_close(tti_device *d) {
 }
 
 const tti_device_info *tti_device_get_info(const tti_device *d) { return &d->info; }
+
+void tti_device_limit(tti_device *d, size_t memory) {
+    d->caps.memory = TT_MIN(d->caps.memory, memory);
+    d->caps.max_alloc = TT_MIN(d->caps.max_alloc, d->caps.memory);
+}
+
 const tti_caps *tti_device_caps(const tti_device *d) { return &d->caps; }
 cl_context tti_device_context(const tti_device *d) { return d->context; }
 cl_command_queue tti_device_queue(const tti_device *d) { return d->queue; }

@@ -67,6 +67,8 @@ tt_status tti_device_open(tti_device **out, const char *spec);
 void tti_device_close(tti_device *d); /* NULL is a no-op; all buffers must be freed before */
 const tti_device_info *tti_device_get_info(const tti_device *d);
 const tti_caps *tti_device_caps(const tti_device *d);
+/* Lowers caps.memory: the ledger then refuses what goes beyond it. */
+void tti_device_limit(tti_device *d, size_t memory);
 cl_context tti_device_context(const tti_device *d);
 cl_command_queue tti_device_queue(const tti_device *d);
 tt_status tti_device_finish(tti_device *d); /* waits; reports asynchronous failures */
