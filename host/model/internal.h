@@ -4,6 +4,7 @@
 #define TT_HOST_MODEL_INTERNAL_H
 
 #include "host/format/peft.h"
+#include "host/format/quantised.h"
 #include "host/model/model.h"
 
 /* ---- families: models as data ---- */
@@ -99,11 +100,24 @@ typedef struct {
     float scale; /* alpha / rank, or alpha / sqrt(rank) */
 } tti_lora;
 
+/* Where a slab lies: in which arena, trained ones at which element, frozen ones at which byte. */
+typedef struct {
+    size_t arena, offset;
+} tti_place;
+
+/* Frozen parameters of all types, one behind the other. */
+typedef struct {
+    cl_mem p;
+    size_t bytes;
+} tti_bytes_arena;
+
 struct tti_model {
     tti_device *dev;
     char *dir;
     tti_model_opts opts;
     tti_hf_config *config;
+    tti_quant_config quant; /* what config.json says of the checkpoint */
+    tti_st *st;             /* while it is loaded */
     const tti_family *family;
     tti_sizes sizes;
     tti_model_info info;
@@ -116,8 +130,12 @@ struct tti_model {
     tti_peft_config *peft; /* LORA: what the adapter is */
     char *generation;      /* generation_config.json, or NULL */
     size_t generation_size;
-    tti_arena *arenas; /* trained, dense: first; then the frozen ones */
-    size_t narenas, nall, arenas_cap;
+    tti_arena *arenas; /* trained, dense */
+    size_t narenas, arenas_cap;
+    tti_bytes_arena *frozen;
+    size_t nfrozen, frozen_cap;
+    tti_slab *slabs, *gslabs; /* of all parameters */
+    tti_place *places;        /* by slab */
     size_t align, max_alloc;
     size_t sparse_rows;
 };
@@ -183,6 +201,14 @@ tt_status tti_model_layout(tti_model *m);
 tt_status tti_model_allocate(tti_model *m);
 void tti_model_release(tti_model *m);
 
+/* ---- types.c: which type each parameter has in memory ---- */
+bool tti_model_is_table(const tti_model *m, const char *name); /* of embeddings */
+/* Whether name is a layer of the head that a classifier has behind its body. */
+bool tti_model_in_head(const tti_model *m, const char *name);
+/* Resolves opts.weights and opts.head and gives every parameter its layout, the type of its
+ * gradient and its block. TT_E_ARG: a type that is none, or that cannot be trained. */
+tt_status tti_model_assign_types(tti_model *m);
+
 /* ---- lora.c ---- */
 tt_status tti_lora_declare(tti_model *m);
 const tti_lora *tti_lora_of(const tti_model *m, int base);
@@ -191,14 +217,47 @@ tt_status tti_lora_save(tti_model *m, const char *dir);
 /* Whether parameter i is in the adapter's file: its own matrices, and what is saved whole. */
 tt_status tti_lora_in_file(const tti_model *m, size_t i, bool *out);
 
+/* ---- transfer.c ---- */
+/* Where a parameter's numbers come from: elements first .. first+count-1 of it, of which first is
+ * even. Called by several threads at once. */
+typedef struct tti_source tti_source;
+struct tti_source {
+    tt_status (*read)(const tti_source *from, size_t first, size_t count, float *dst);
+    void (*done)(const tti_source *from); /* now and then: what was read may be let go; or NULL */
+    const char *name;                     /* "file: tensor", for messages */
+    const void *data, *more;
+};
+/* Converts the numbers to p's type and puts them into its slabs. TT_E_NUMERIC: one is not finite,
+ * or is too large for the type. */
+tt_status tti_model_send(tti_model *m, const tti_param *p, const tti_source *from);
+/* The same for a quantised parameter's bytes, in p->layout. */
+tt_status tti_model_send_packed(tti_model *m, const tti_param *p, const uint8_t *packed);
+/* Elements first .. first+count-1 of p; waits. Of a quantised one a whole slab is read for them. */
+tt_status tti_model_read_part(tti_model *m, const tti_param *p, size_t first, size_t count,
+                              float *dst);
+
+/* ---- draw.c: numbers that no checkpoint has ---- */
+/* A source of p's fresh numbers: as transformers and PEFT initialise. Borrows both. */
+tti_source tti_draw_source(const tti_model *m, const tti_param *p);
+
 /* ---- weights.c ---- */
+/* A tensor of a file, or none (t NULL); quantised: t is its data, layout how it lies in memory. */
+typedef struct {
+    const tti_st *st;
+    const tti_st_tensor *t;
+    bool quantised;
+    tti_layout layout;
+} tti_stored;
+/* The tensor of a parameter: its name may be with and without the body's prefix, and LayerNorm's
+ * weight and bias be the gamma and beta of old. */
+tt_status tti_model_stored(const tti_model *m, const tti_st *st, const char *name, tti_stored *out);
+/* Opens m->st where there is need of it: to load, to check, or to see how weights are quantised. */
+tt_status tti_model_open_checkpoint(tti_model *m);
+void tti_model_close_checkpoint(tti_model *m);
 tt_status tti_model_load_weights(tti_model *m);
 tt_status tti_model_fresh(tti_model *m, size_t i); /* draws parameter i */
-/* The tensor of a parameter, NULL for none: its name may be with and without the body's prefix, and
- * LayerNorm's weight and bias be the gamma and beta of old. */
-const tti_st_tensor *tti_model_stored(const tti_model *m, const tti_st *st, const char *name);
 /* Checks and uploads a tensor as parameter i; of a model without a device, checks its shape. */
-tt_status tti_model_take(tti_model *m, size_t i, const tti_st_tensor *t);
+tt_status tti_model_take(tti_model *m, size_t i, const tti_stored *x);
 
 /* ---- model.c ---- */
 /* Writes the parameters whose `stored` is not 0 to dir/file. */

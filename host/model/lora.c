@@ -12,18 +12,11 @@ void tti_model_file_name(const tti_model *m, const tti_param *p, char out[256]) 
     snprintf(out, 256, "%s%s", m->opts.method == TTI_METHOD_LORA ? PEFT_PREFIX : "", p->name);
 }
 
-static bool is_table(const tti_model *m, const char *name) {
-    const char *const table[] = {m->family->word, m->family->position, m->family->type};
-    for (size_t i = 0; i < TT_COUNT(table); i++)
-        if (table[i] && strstr(name, table[i])) return true;
-    return false;
-}
-
 /* The linear layer whose weight parameter i is, without ".weight"; false for anything else. */
 static bool module_of(const tti_model *m, size_t i, char out[192]) {
     const tti_param *p = &m->params[i];
     const size_t n = strlen(p->name), leaf = strlen(".weight");
-    if (p->vector || p->computed || is_table(m, p->name) || n <= leaf || n - leaf >= 192)
+    if (p->vector || p->computed || tti_model_is_table(m, p->name) || n <= leaf || n - leaf >= 192)
         return false;
     if (strcmp(p->name + n - leaf, ".weight")) return false;
     snprintf(out, 192, "%.*s", (int)(n - leaf), p->name);
@@ -175,7 +168,7 @@ static tt_status load_from(tti_model *m, const tti_st *st) {
                             "%s: the adapter has no tensor %s; it belongs to "
                             "another model or other targets",
                             m->opts.adapter, name);
-        TT_TRY(tti_model_take(m, i, t));
+        TT_TRY(tti_model_take(m, i, &(tti_stored){.st = st, .t = t}));
         m->fresh[i] = 0;
         used++;
     }

@@ -12,15 +12,17 @@ enum { CHUNK = 1 << 16 }; /* floats that are copied at a time */
 /* One tensor to be written. */
 typedef struct {
     const char *name;
-    const tti_st_tensor *from;
+    tti_stored from;
     const tti_lora *lora; /* NULL: copied */
     tti_st_dtype dtype;
+    uint8_t *packed; /* while a quantised one is read */
 } output;
 
 typedef struct {
     tti_model *m;
     tti_st *base, *adapter;
     tti_st_dtype dtype;
+    bool quantised; /* the base, some of it */
     output *outs;
     size_t nouts, cap;
 } merge;
@@ -52,7 +54,7 @@ static tt_status check_adapter(const merge *g) {
                             "%s: the adapter has no tensor for %s; it belongs to another model or "
                             "other targets",
                             dir, g->m->params[i].name);
-        TT_TRY(tti_model_take(g->m, i, t));
+        TT_TRY(tti_model_take(g->m, i, &(tti_stored){.st = g->adapter, .t = t}));
         used++;
     }
     for (size_t k = 0; used < tti_st_count(g->adapter) && k < tti_st_count(g->adapter); k++) {
@@ -67,14 +69,16 @@ static tt_status check_adapter(const merge *g) {
     return TT_OK;
 }
 
-static tt_status add(merge *g, const char *name, const tti_st_tensor *from, const tti_lora *lora,
+static tt_status add(merge *g, const char *name, const tti_stored *from, const tti_lora *lora,
                      tti_st_dtype dtype) {
+    const tti_st_tensor *t = from->t;
     TT_TRY(TTI_GROW(g->outs, g->cap, g->nouts + 1));
-    if (g->dtype != TTI_ST_OTHER && is_float(from)) dtype = g->dtype;
-    if (from->dtype == TTI_ST_OTHER || (lora && !is_float(from)))
+    if (g->dtype != TTI_ST_OTHER && (from->quantised || is_float(t))) dtype = g->dtype;
+    if (t->dtype == TTI_ST_OTHER || (lora && !from->quantised && !is_float(t)))
         return tti_fail(TT_E_UNSUPPORTED, "%s: %s is %s; an adapter is merged into float weights",
-                        from->file, from->name, from->dtype_name);
-    g->outs[g->nouts++] = (output){name, from, lora, dtype};
+                        t->file, t->name, t->dtype_name);
+    g->quantised = g->quantised || from->quantised;
+    g->outs[g->nouts++] = (output){.name = name, .from = *from, .lora = lora, .dtype = dtype};
     return TT_OK;
 }
 
@@ -87,41 +91,71 @@ static bool is_stale_copy(const merge *g, const tti_st_tensor *t) {
            in_adapter(g, &g->m->params[i]);
 }
 
-/* A checkpoint of a bare body keeps its names unless a head comes to stand beside them. */
-static tt_status plan(merge *g) {
+/* The tensors of the base that the model's parameters are, checked; usual: the type of its floats;
+ * head: a head comes to stand beside a bare body. */
+static tt_status find_all(merge *g, tti_stored *of, tti_st_dtype *usual, bool *head) {
     tti_model *m = g->m;
-    const tti_st_tensor **of = tti_calloc(m->nparams, sizeof *of);
-    if (!of) return TT_E_NOMEM;
-    bool head = false;
-    tti_st_dtype usual = TTI_ST_F32;
-    tt_status s = TT_OK;
     for (size_t i = 0; i < m->nparams; i++) {
         const tti_param *p = &m->params[i];
         if (p->computed || strstr(p->name, ".lora_")) continue;
-        of[i] = tti_model_stored(m, g->base, p->name);
-        if (i == 0 && of[i]) usual = of[i]->dtype;
+        TT_TRY(tti_model_stored(m, g->base, p->name, &of[i]));
+        if (i == 0 && of[i].t && is_float(of[i].t)) *usual = of[i].t->dtype;
         const bool whole = in_adapter(g, p) != NULL;
-        head = head || (whole && !of[i]);
-        if (!whole && of[i]) TT_GO(tti_model_take(m, i, of[i]));
-        if (!whole && !of[i])
-            TT_GO(tti_fail(TT_E_FORMAT, "%s: neither the checkpoint nor the adapter has %s", m->dir,
-                           p->name));
+        *head = *head || (whole && !of[i].t);
+        if (whole) continue;
+        if (!of[i].t)
+            return tti_fail(TT_E_FORMAT, "%s: neither the checkpoint nor the adapter has %s",
+                            m->dir, p->name);
+        TT_TRY(tti_model_take(m, i, &of[i]));
     }
+    return TT_OK;
+}
+
+/* Scales and the like go with the weight whose they are. */
+static bool is_part(const merge *g, const tti_st_tensor *t) {
+    char owner[256];
+    const size_t n = tti_quantised_owner(t->name);
+    snprintf(owner, sizeof owner, "%.*s", (int)n, t->name);
+    return n > 0 && n < sizeof owner && tti_st_find(g->base, owner);
+}
+
+/* A checkpoint of a bare body keeps its names unless a head comes to stand beside them. */
+static tt_status plan(merge *g) {
+    tti_model *m = g->m;
+    tti_stored *of = tti_calloc(m->nparams, sizeof *of);
+    if (!of) return TT_E_NOMEM;
+    bool head = false;
+    tti_st_dtype usual = TTI_ST_F32;
+    tt_status s;
+    TT_GO(find_all(g, of, &usual, &head));
     for (size_t k = 0; k < tti_st_count(g->base); k++) {
         const tti_st_tensor *t = tti_st_at(g->base, k), *whole = NULL;
         size_t i = 0;
-        while (i < m->nparams && of[i] != t) i++;
+        while (i < m->nparams && of[i].t != t) i++;
         const bool own = i < m->nparams;
-        if (!own && is_stale_copy(g, t)) continue;
+        if (!own && (is_stale_copy(g, t) || is_part(g, t))) continue;
         if (own) whole = in_adapter(g, &m->params[i]);
-        TT_GO(add(g, own && head ? m->params[i].name : t->name, whole ? whole : t,
-                  own && !whole ? tti_lora_of(m, (int)i) : NULL, t->dtype));
+        const tti_stored from =
+            own && !whole ? of[i] : (tti_stored){.st = g->base, .t = whole ? whole : t};
+        TT_GO(add(g, own && head ? m->params[i].name : t->name, &from,
+                  own && !whole ? tti_lora_of(m, (int)i) : NULL,
+                  from.quantised || (own && of[i].quantised) ? usual : t->dtype));
     }
     for (size_t i = 0; i < m->nparams; i++) {
         const tti_st_tensor *t = in_adapter(g, &m->params[i]);
-        if (t && !of[i] && !strstr(m->params[i].name, ".lora_"))
-            TT_GO(add(g, m->params[i].name, t, NULL, usual));
+        if (t && !of[i].t && !strstr(m->params[i].name, ".lora_"))
+            TT_GO(add(g, m->params[i].name, &(tti_stored){.st = g->adapter, .t = t}, NULL, usual));
     }
+    if (g->quantised && m->family->decoder && m->family->decoder->conv1d)
+        s = tti_fail(TT_E_UNSUPPORTED,
+                     "%s: %s's layers lie transposed once they are quantised; merge into the base "
+                     "that was quantised",
+                     m->dir, m->family->model_type);
+    if (g->quantised && s == TT_OK)
+        tti_info("%s is quantised: the merged weights are written as %s", m->dir,
+                 g->outs[0].dtype == TTI_ST_BF16  ? "bf16"
+                 : g->outs[0].dtype == TTI_ST_F16 ? "f16"
+                                                  : "f32");
 done:
     tti_free(of);
     return s;
@@ -143,14 +177,39 @@ static tt_status check_values(const output *o, const float *v, size_t first, siz
     return TT_OK;
 }
 
+static tt_status open_output(output *o) {
+    const tti_stored *x = &o->from;
+    if (!x->quantised) return TT_OK;
+    if (!(o->packed = tti_malloc(x->layout.bytes))) return TT_E_NOMEM;
+    return tti_quantised_fill(x->st, x->t->name, &x->layout, o->packed);
+}
+
+static void close_output(output *o) {
+    if (o->from.quantised)
+        tti_quantised_drop(o->from.st, o->from.t->name);
+    else
+        tti_st_drop(o->from.t);
+    tti_free(o->packed);
+    o->packed = NULL;
+}
+
+static tt_status read_f32(const output *o, float *dst, size_t first, size_t n) {
+    if (!o->packed) return tti_st_read_f32(o->from.t, dst, first, n);
+    tti_dequantise(&o->from.layout, o->packed, first, n, dst);
+    return TT_OK;
+}
+
 static tt_status copy(tti_st_writer *w, const output *o) {
-    if (o->from->dtype == o->dtype) return tti_st_writer_write(w, o->from->data, o->from->bytes);
+    const tti_stored *x = &o->from;
+    const size_t count = x->quantised ? x->layout.rows * x->layout.cols : x->t->count;
+    if (!x->quantised && x->t->dtype == o->dtype)
+        return tti_st_writer_write(w, x->t->data, x->t->bytes);
     float *v = tti_malloc(CHUNK * sizeof *v);
     if (!v) return TT_E_NOMEM;
     tt_status s = TT_OK;
-    for (size_t at = 0, n; at < o->from->count && s == TT_OK; at += n) {
-        n = TT_MIN(o->from->count - at, (size_t)CHUNK);
-        TT_GO(tti_st_read_f32(o->from, v, at, n));
+    for (size_t at = 0, n; at < count && s == TT_OK; at += n) {
+        n = TT_MIN(count - at, (size_t)CHUNK);
+        TT_GO(read_f32(o, v, at, n));
         TT_GO(check_values(o, v, at, n));
         TT_GO(tti_st_writer_write_f32(w, v, n));
     }
@@ -190,7 +249,7 @@ static tt_status write_merged(const merge *g, tti_st_writer *w, const output *o)
     if (s == TT_OK) s = read_all(in_adapter(g, &g->m->params[l->a]), &a);
     if (s == TT_OK) s = read_all(in_adapter(g, &g->m->params[l->b]), &b);
     for (size_t r = 0; r < p->rows && s == TT_OK; r++) {
-        TT_GO(tti_st_read_f32(o->from, row, r * cols, cols));
+        TT_GO(read_f32(o, row, r * cols, cols));
         for (size_t c = 0; c < cols; c++) sum[c] = (double)row[c];
         add_product(sum, l, p, a, b, rank, r);
         for (size_t c = 0; c < cols; c++) row[c] = (float)sum[c];
@@ -205,15 +264,24 @@ done:
     return s;
 }
 
+static tt_status declare(tti_st_writer *w, const output *o) {
+    const tti_layout *l = &o->from.layout;
+    if (o->from.quantised)
+        return tti_st_writer_declare(w, o->name, o->dtype, 2, (size_t[]){l->rows, l->cols});
+    return tti_st_writer_declare(w, o->name, o->dtype, o->from.t->rank, o->from.t->dim);
+}
+
 static tt_status write_weights(const merge *g, const char *dir) {
     char *path = tti_path_join(dir, "model.safetensors");
     tti_st_writer *w = NULL;
     tt_status s = path ? tti_st_writer_begin(&w, path) : TT_E_NOMEM;
-    for (size_t k = 0; k < g->nouts && s == TT_OK; k++)
-        s = tti_st_writer_declare(w, g->outs[k].name, g->outs[k].dtype, g->outs[k].from->rank,
-                                  g->outs[k].from->dim);
-    for (size_t k = 0; k < g->nouts && s == TT_OK; k++)
-        s = g->outs[k].lora ? write_merged(g, w, &g->outs[k]) : copy(w, &g->outs[k]);
+    for (size_t k = 0; k < g->nouts && s == TT_OK; k++) s = declare(w, &g->outs[k]);
+    for (size_t k = 0; k < g->nouts && s == TT_OK; k++) {
+        output *o = &g->outs[k];
+        s = open_output(o);
+        if (s == TT_OK) s = o->lora ? write_merged(g, w, o) : copy(w, o);
+        close_output(o);
+    }
     if (s == TT_OK) s = tti_st_writer_commit(w);
     tti_st_writer_free(w);
     tti_free(path);
@@ -230,13 +298,14 @@ static tt_status write_config(const merge *g, const char *dir, const char *const
     char *path = tti_path_join(dir, "config.json");
     cJSON *extra = cJSON_CreateObject();
     tt_status s = path && extra ? TT_OK : tti_fail(TT_E_NOMEM, "out of host memory");
+    edit.extra = extra;
+    if (s == TT_OK) s = tti_quantised_set_config(extra, &(tti_quant_config){.type = TTI_F32});
     if (s == TT_OK && m->opts.task != TTI_TASK_CAUSAL) {
         edit.architecture = m->info.architecture;
         edit.problem_type =
             m->opts.task == TTI_TASK_REGRESS ? "regression" : "single_label_classification";
         edit.num_labels = m->info.num_labels;
         edit.labels = n == m->info.num_labels ? labels : NULL;
-        edit.extra = extra;
         const bool mean = m->info.pooling == TTI_POOL_MEAN;
         s = tti_json_set(extra, "tokentune_pooling",
                          mean ? cJSON_CreateString("mean") : cJSON_CreateNull());

@@ -10,6 +10,10 @@ tti_model_opts tti_model_defaults(void) {
                             .hidden_dropout = -1,
                             .attention_dropout = -1,
                             .classifier_dropout = -1,
+                            .weights = TTI_AS_STORED,
+                            .head = TTI_AS_STORED,
+                            .nested = true,
+                            .gradients = TTI_F32,
                             .align = 128,
                             .max_alloc = SIZE_MAX / 2};
 }
@@ -32,10 +36,13 @@ static tt_status load_generation(tti_model *m) {
 
 static tt_status load(tti_model *m) {
     TT_TRY(tti_hf_config_read(&m->config, m->dir));
+    TT_TRY(tti_quantised_config(m->config->json, m->config->path, &m->quant));
     TT_TRY(tti_model_read_config(m));
     TT_TRY(tti_model_declare(m));
     TT_TRY(tti_lora_declare(m));
     if (!(m->fresh = tti_calloc(m->nparams, 1))) return TT_E_NOMEM;
+    TT_TRY(tti_model_open_checkpoint(m));
+    TT_TRY(tti_model_assign_types(m));
     TT_TRY(tti_model_layout(m));
     if (!m->dev && !m->opts.check_weights) return TT_OK;
     if (m->dev) TT_TRY(tti_model_allocate(m));
@@ -55,6 +62,7 @@ tt_status tti_model_load(tti_model **out, tti_device *d, const char *dir,
     m->max_alloc = m->max_alloc / m->align * m->align;
     m->dir = tti_strdup(dir);
     tt_status s = m->dir ? load(m) : TT_E_NOMEM;
+    tti_model_close_checkpoint(m);
     if (s == TT_OK)
         *out = m;
     else
@@ -73,7 +81,6 @@ void tti_model_free(tti_model *m) {
     tti_free(m->sizes.inv_freq[1]);
     tti_free(m->loras);
     tti_free(m->generation);
-    tti_free(m->arenas);
     tti_peft_free(m->peft);
     tti_hf_config_free(m->config);
     tti_free(m->dir);

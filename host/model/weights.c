@@ -1,150 +1,109 @@
 // SPDX-License-Identifier: Apache-2.0
 /* weights.c - parameters out of a checkpoint, or drawn where it has none. */
 #include "host/core/file.h"
-#include "host/core/philox.h"
 #include "host/model/internal.h"
 
-#include <math.h>
 #include <string.h>
-
-static size_t count_of(const tti_param *p) { return p->rows * p->cols; }
-
-/* A stream of its own for each name: adding a parameter leaves the others' draws as they are. */
-static uint32_t name_key(const char *name) {
-    uint32_t h = 2166136261u; /* FNV-1a */
-    for (; *name; name++) h = (h ^ (uint8_t)*name) * 16777619u;
-    return h;
-}
-
-static void draw_normal(float *dst, size_t n, uint32_t seed, uint32_t key, float std) {
-    for (size_t i = 0; i < n; i += 2) { /* Box-Muller, two a draw */
-        tti_philox_out r = tti_philox((uint32_t)(i / 2), (uint32_t)((uint64_t)(i / 2) >> 32), key,
-                                      TTI_STREAM_INIT, seed, 0);
-        float radius = sqrtf(-2.0f * logf(1.0f - tti_unit(r.v[0])));
-        float angle = 6.28318530717958648f * tti_unit(r.v[1]);
-        dst[i] = std * radius * cosf(angle);
-        if (i + 1 < n) dst[i + 1] = std * radius * sinf(angle);
-    }
-}
-
-static void draw_uniform(float *dst, size_t n, uint32_t seed, uint32_t key, float bound) {
-    for (size_t i = 0; i < n; i++) {
-        tti_philox_out r =
-            tti_philox((uint32_t)i, (uint32_t)((uint64_t)i >> 32), key, TTI_STREAM_INIT, seed, 1);
-        dst[i] = bound * (2.0f * tti_unit(r.v[0]) - 1.0f);
-    }
-}
-
-/* DistilBERT's fixed table: sines in even columns, cosines in odd ones. */
-static void sinusoids(float *dst, size_t rows, size_t cols) {
-    for (size_t r = 0; r < rows; r++)
-        for (size_t c = 0; c < cols; c++) {
-            double angle = (double)r / pow(10000.0, 2.0 * (double)(c / 2) / (double)cols);
-            dst[r * cols + c] = (float)(c % 2 ? cos(angle) : sin(angle));
-        }
-}
-
-static bool ends_with(const char *s, const char *end) {
-    size_t n = strlen(s), k = strlen(end);
-    return n >= k && !strcmp(s + n - k, end);
-}
-
-static void draw(const tti_model *m, const tti_param *p, float *dst) {
-    const size_t n = count_of(p);
-    const uint32_t key = name_key(p->name);
-    memset(dst, 0, n * sizeof *dst);
-    if (strstr(p->name, ".lora_A.")) /* as PEFT: kaiming uniform with a = sqrt(5) */
-        draw_uniform(dst, n, m->opts.seed, key, 1.0f / sqrtf((float)p->cols));
-    else if (strstr(p->name, ".lora_B."))
-        return;
-    else if (p->vector) { /* biases 0, norms 1 */
-        for (size_t i = 0; i < n && ends_with(p->name, "weight"); i++) dst[i] = 1.0f;
-        if (m->family->decoder && m->family->decoder->norm_plus != 0)
-            memset(dst, 0, n * sizeof *dst);
-    } else if (m->sizes.sinusoidal && strstr(p->name, m->family->position))
-        sinusoids(dst, p->rows, p->cols);
-    else {
-        draw_normal(dst, n, m->opts.seed, key, m->sizes.init_range);
-        if (m->info.pad_id >= 0 && strstr(p->name, m->family->word))
-            memset(dst + (size_t)m->info.pad_id * p->cols, 0, p->cols * sizeof *dst);
-    }
-}
 
 tt_status tti_model_fresh(tti_model *m, size_t i) {
     m->fresh[i] = 1;
     if (!m->dev) return TT_OK;
     const tti_param *p = &m->params[i];
     if (p->computed) return tti_model_write(m, p, m->sizes.inv_freq[(int)i == m->rope[1]]);
-    float *values = tti_malloc(count_of(p) * sizeof *values);
-    if (!values) return TT_E_NOMEM;
-    draw(m, p, values);
-    tt_status s = tti_model_write(m, p, values);
-    tti_free(values);
-    return s;
+    const tti_source from = tti_draw_source(m, p);
+    return tti_model_send(m, p, &from);
 }
 
-static bool shape_fits(const tti_param *p, const tti_st_tensor *t) {
-    if (p->vector) return t->rank == 1 && t->dim[0] == p->cols;
-    return t->rank == 2 && t->dim[0] == p->rows && t->dim[1] == p->cols;
+static tt_status lookup(const tti_st *st, const char *name, tti_stored *out) {
+    out->t = tti_st_find(st, name);
+    return out->t ? tti_quantised_find(st, name, &out->quantised, &out->layout) : TT_OK;
 }
 
-tt_status tti_model_take(tti_model *m, size_t i, const tti_st_tensor *t) {
-    const tti_param *p = &m->params[i];
-    char shape[200], asked[64];
-    if (p->vector)
-        snprintf(asked, sizeof asked, "[%zu]", p->cols);
-    else
-        snprintf(asked, sizeof asked, "[%zu, %zu]", p->rows, p->cols);
-    if (!shape_fits(p, t))
-        return tti_fail(TT_E_SHAPE,
-                        "%s: %s is %s, config.json asks for %s; the two files belong to "
-                        "different models",
-                        t->file, t->name, tti_st_shape_text(t, shape), asked);
-    if (!m->dev) return TT_OK;
-    const size_t n = count_of(p);
-    float *values = tti_malloc(n * sizeof *values);
-    if (!values) return TT_E_NOMEM;
-    tt_status s;
-    TT_GO(tti_st_read_f32(t, values, 0, n));
-    for (size_t k = 0; k < n; k++)
-        if (!isfinite(values[k])) {
-            s = tti_fail(TT_E_NUMERIC, "%s: %s: element %zu is %g; the checkpoint is damaged",
-                         t->file, t->name, k, (double)values[k]);
-            goto done;
-        }
-    s = tti_model_write(m, p, values);
-done:
-    tti_free(values);
-    return s;
-}
-
-const tti_st_tensor *tti_model_stored(const tti_model *m, const tti_st *st, const char *name) {
+tt_status tti_model_stored(const tti_model *m, const tti_st *st, const char *name,
+                           tti_stored *out) {
     const size_t prefix = strlen(m->family->prefix);
     const bool body = !strncmp(name, m->family->prefix, prefix);
+    *out = (tti_stored){.st = st};
     for (int bare = 0; bare <= (body ? 1 : 0); bare++) {
         const char *base = bare ? name + prefix : name;
-        const tti_st_tensor *t = tti_st_find(st, base);
-        if (t) return t;
+        TT_TRY(lookup(st, base, out));
+        if (out->t) return TT_OK;
         const char *leaf = strrchr(base, '.');
         char old[256];
         snprintf(old, sizeof old, "%.*s.%s", (int)(leaf - base), base,
                  !strcmp(leaf, ".weight") ? "gamma" : "beta");
-        t = tti_st_find(st, old);
-        if (t) return t;
+        TT_TRY(lookup(st, old, out));
+        if (out->t) return TT_OK;
     }
-    return NULL;
+    return TT_OK;
 }
 
-static bool in_head(const tti_model *m, const char *name) {
-    const tti_family *f = m->family;
-    if (f->decoder) return !strncmp(name, f->classifier, strlen(f->classifier));
-    char dense[192];
-    if (f->dense.in_body)
-        tti_body_name(m, dense, "%s", f->dense.module);
+static bool shape_fits(const tti_param *p, const tti_stored *x) {
+    const tti_st_tensor *t = x->t;
+    if (x->quantised) return x->layout.rows == p->rows && x->layout.cols == p->cols && !p->vector;
+    if (p->vector) return t->rank == 1 && t->dim[0] == p->cols;
+    return t->rank == 2 && t->dim[0] == p->rows && t->dim[1] == p->cols;
+}
+
+static tt_status check_shape(const tti_param *p, const tti_stored *x) {
+    char shape[200], asked[64];
+    if (shape_fits(p, x)) return TT_OK;
+    if (p->vector)
+        snprintf(asked, sizeof asked, "[%zu]", p->cols);
     else
-        snprintf(dense, sizeof dense, "%s", f->dense.module);
-    return !strncmp(name, dense, strlen(dense)) ||
-           !strncmp(name, f->classifier, strlen(f->classifier));
+        snprintf(asked, sizeof asked, "[%zu, %zu]", p->rows, p->cols);
+    if (x->quantised)
+        snprintf(shape, sizeof shape, "[%zu, %zu]", x->layout.rows, x->layout.cols);
+    else
+        tti_st_shape_text(x->t, shape);
+    return tti_fail(TT_E_SHAPE,
+                    "%s: %s is %s, config.json asks for %s; the two files belong to different "
+                    "models",
+                    x->t->file, x->t->name, shape, asked);
+}
+
+static tt_status read_tensor(const tti_source *from, size_t first, size_t count, float *dst) {
+    return tti_st_read_f32(from->data, dst, first, count);
+}
+
+/* The pages that were read stay in no one's memory but the system's. */
+static void drop_tensor(const tti_source *from) { tti_st_drop(from->data); }
+
+static tt_status read_packed(const tti_source *from, size_t first, size_t count, float *dst) {
+    tti_dequantise(from->more, from->data, first, count, dst);
+    return TT_OK;
+}
+
+static bool same_layout(const tti_layout *a, const tti_layout *b) {
+    return a->type == b->type && a->block == b->block && a->has_nested == b->has_nested;
+}
+
+static tt_status take_quantised(tti_model *m, const tti_param *p, const tti_stored *x,
+                                const char *name) {
+    uint8_t *packed = tti_malloc(x->layout.bytes);
+    if (!packed) return TT_E_NOMEM;
+    tt_status s = tti_quantised_fill(x->st, x->t->name, &x->layout, packed);
+    tti_quantised_drop(x->st, x->t->name);
+    if (s == TT_OK && same_layout(&x->layout, &p->layout))
+        s = tti_model_send_packed(m, p, packed);
+    else if (s == TT_OK) {
+        const tti_source from = {
+            .read = read_packed, .name = name, .data = packed, .more = &x->layout};
+        s = tti_model_send(m, p, &from);
+    }
+    tti_free(packed);
+    return s;
+}
+
+tt_status tti_model_take(tti_model *m, size_t i, const tti_stored *x) {
+    const tti_param *p = &m->params[i];
+    TT_TRY(check_shape(p, x));
+    if (!m->dev) return TT_OK;
+    char name[512];
+    snprintf(name, sizeof name, "%s: %s", x->t->file, x->t->name);
+    if (x->quantised) return take_quantised(m, p, x, name);
+    const tti_source from = {.read = read_tensor, .done = drop_tensor, .name = name, .data = x->t};
+    return tti_model_send(m, p, &from);
 }
 
 /* The last layer: its size is the number of labels. */
@@ -170,35 +129,49 @@ static void report(const tti_model *m, const tti_st *st, size_t used) {
         tti_debug("%zu tensors of the checkpoint are not used", tti_st_count(st) - used);
 }
 
-static tt_status load_one(tti_model *m, const tti_st *st, size_t i, size_t *used) {
+static tt_status load_one(tti_model *m, size_t i, size_t *used) {
     const tti_param *p = &m->params[i];
+    tti_stored x;
     if (p->computed || strstr(p->name, ".lora_")) return tti_model_fresh(m, i);
-    const tti_st_tensor *t = tti_model_stored(m, st, p->name);
-    const bool new_size = t && is_classifier(m, p->name) && !shape_fits(p, t);
+    TT_TRY(tti_model_stored(m, m->st, p->name, &x));
+    const bool new_size = x.t && is_classifier(m, p->name) && !shape_fits(p, &x);
     bool follows = false; /* a classifier trained with the adapter, whose file has it */
     if (new_size && m->opts.adapter) TT_TRY(tti_lora_in_file(m, i, &follows));
     if (new_size && m->opts.frozen && !follows)
-        return tti_fail(TT_E_SHAPE, "%s: %s is for another number of labels than %d", t->file,
-                        t->name, m->info.num_labels);
-    if (t && !new_size && !(m->opts.fresh_head && is_classifier(m, p->name))) {
+        return tti_fail(TT_E_SHAPE, "%s: %s is for another number of labels than %d", x.t->file,
+                        x.t->name, m->info.num_labels);
+    if (x.t && !new_size && !(m->opts.fresh_head && is_classifier(m, p->name))) {
         (*used)++;
-        return tti_model_take(m, i, t);
+        return tti_model_take(m, i, &x);
     }
-    if (in_head(m, p->name)) return tti_model_fresh(m, i);
+    if (tti_model_in_head(m, p->name)) return tti_model_fresh(m, i);
     return tti_fail(TT_E_FORMAT, "%s: the checkpoint has no tensor %s", m->dir, p->name);
 }
 
-tt_status tti_model_load_weights(tti_model *m) {
-    if (m->opts.random_weights) {
-        for (size_t i = 0; i < m->nparams; i++) TT_TRY(tti_model_fresh(m, i));
-        return TT_OK;
+tt_status tti_model_open_checkpoint(tti_model *m) {
+    if (m->opts.random_weights) return TT_OK;
+    if (m->dev || m->opts.check_weights) return tti_st_open(&m->st, m->dir);
+    if (m->quant.type == TTI_F32) return TT_OK;
+    static const char *const names[] = {"model.safetensors", "model.safetensors.index.json"};
+    bool found = false; /* planning goes by config.json alone where there are no weights */
+    for (size_t i = 0; i < TT_COUNT(names) && !found; i++) {
+        char *path = tti_path_join(m->dir, names[i]);
+        if (!path) return TT_E_NOMEM;
+        found = tti_file_exists(path);
+        tti_free(path);
     }
-    tti_st *st;
-    TT_TRY(tti_st_open(&st, m->dir));
-    tt_status s = TT_OK;
+    return found ? tti_st_open(&m->st, m->dir) : TT_OK;
+}
+
+void tti_model_close_checkpoint(tti_model *m) {
+    tti_st_close(m->st);
+    m->st = NULL;
+}
+
+tt_status tti_model_load_weights(tti_model *m) {
     size_t used = 0;
-    for (size_t i = 0; i < m->nparams && s == TT_OK; i++) s = load_one(m, st, i, &used);
-    if (s == TT_OK) report(m, st, used);
-    tti_st_close(st);
-    return s;
+    for (size_t i = 0; i < m->nparams; i++)
+        TT_TRY(m->opts.random_weights ? tti_model_fresh(m, i) : load_one(m, i, &used));
+    if (m->st) report(m, m->st, used);
+    return TT_OK;
 }
