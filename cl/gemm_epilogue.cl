@@ -13,8 +13,10 @@
 #define RUN 64
 #endif
 
-kernel void gemm_epilogue(const int n, const int ldc, global float *c, global const float *bias,
+kernel void gemm_epilogue(const int n, const int ldc, global float *c, const uint c_at,
+                          global const float *bias, const uint bias_at,
                           global const float *residual, const int scale, const int flags) {
+    c += c_at, bias += bias_at, residual += c_at;
     const size_t row = get_global_id(1) * (size_t)ldc;
     const int end = min(n, (int)(get_global_id(0) + 1) * RUN);
     for (int j = get_global_id(0) * RUN; j < end; j++)

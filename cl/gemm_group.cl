@@ -30,19 +30,16 @@
 
 // Neighbouring work-items read neighbouring addresses, whichever way the operand is stored; one
 // float of padding a row keeps the turned stores off one bank.
-#define SLICE(name, size, minor_is_k, lds, ptr, first, count, LOAD)                                \
-    for (int e = id; e < DEPTH * size; e += ITEMS) {                                               \
-        const int d = minor_is_k ? e % DEPTH : e / size, i = minor_is_k ? e / DEPTH : e % size;    \
-        const bool in = k0 + d < k && first + i < count;                                           \
-        name[d][i] = in ? LOAD : 0.0f;                                                             \
+#define SLICE(name, size, minor_is_k, lds, ptr, first, count, LOAD)                             \
+    for (int e = id; e < DEPTH * size; e += ITEMS) {                                            \
+        const int d = minor_is_k ? e % DEPTH : e / size, i = minor_is_k ? e / DEPTH : e % size; \
+        const bool in = k0 + d < k && first + i < count;                                        \
+        name[d][i] = in ? LOAD : 0.0f;                                                          \
     }
 
-kernel __attribute__((reqd_work_group_size(TX, TY, 1))) void
-gemm_group(const int m, const int n, const int k, const int lda_, const int ldb_, const int ldc,
-           global const A_T *a, global const B_T *b, global float *c, global const float *bias,
-           global const float *residual, const float alpha, const int flags) {
+kernel __attribute__((reqd_work_group_size(TX, TY, 1))) void gemm_group(GEMM_ARGS) {
+    GEMM_BEGIN;
     local float as[DEPTH][BY + 1], bs[DEPTH][BX + 1], out[RX][ITEMS];
-    const size_t lda = lda_, ldb = ldb_;
     const int tx = get_local_id(0), ty = get_local_id(1), id = ty * TX + tx;
     const int j0 = get_group_id(0) * BX, i0 = get_group_id(1) * BY;
     float sum[RY][RX];
@@ -52,8 +49,8 @@ gemm_group(const int m, const int n, const int k, const int lda_, const int ldb_
         for (int x = 0; x < RX; x++) sum[y][x] = 0.0f;
     for (int k0 = 0; k0 < k; k0 += DEPTH) {
         barrier(CLK_LOCAL_MEM_FENCE);
-        SLICE(as, BY, !TA, lda, a, i0, m, A_LD(a, (size_t)(i0 + i) * A_ROW + (k0 + d) * A_K))
-        SLICE(bs, BX, TB, ldb, b, j0, n, B_LD(b, (size_t)(j0 + i) * B_COL + (k0 + d) * B_K))
+        SLICE(as, BY, !TA, lda, a, i0, m, a[(size_t)(i0 + i) * A_ROW + (k0 + d) * A_K])
+        SLICE(bs, BX, TB, ldb, b, j0, n, tt_at(b, (size_t)(j0 + i) * B_COL + (k0 + d) * B_K))
         barrier(CLK_LOCAL_MEM_FENCE);
         const int depth = min(DEPTH, k - k0); // not past k: adding 0 would turn -0 into 0
         for (int d = 0; d < depth; d++) {

@@ -3,16 +3,15 @@
 // memory: what a decoding step is made of.
 //   C[m,n] = act(alpha * A op(B) + bias + residual)  or  C += alpha * A op(B)
 // shapes   A: float[m,k]; B: float[n,k] with TB, else float[k,n]; C, residual: float[m,n] with ldc;
-//          bias: float[n]; any leading dimension, m, n >= 1, k >= 0
+//          bias: float[n]; any leading dimension, m, n >= 1, k >= 0; B of any storage type
 // launch   WG 1: {ceil(n / COLS)} work-groups of one work-item; each goes through its columns for
 //          RM rows of A at a time, and B stays in the first-level cache for the next RM rows
 //          WG > 1: TB: {n * WG}, a work-group a column; else {ceil(n / WG) * WG}, a work-item a
 //          column
 // defines  TB, COLS, RM 1..4 rows of A at a time, VW, WG
 // numbers  with TB, WG * VW sums of every WG * VW-th product (fma, ks in order, the last ones
-// padded
-//          with zeros), then added halves first; without, one chain of fma over k. The bits of a
-//          row of C depend on A's row, on B and on WG and VW, not on m, RM or COLS.
+//          padded with zeros), then added halves first; without, one chain of fma over k. The bits
+//          of a row of C depend on A's row, on B and on WG and VW, not on m, RM or COLS.
 #include "gemm_common.clh"
 
 #ifndef RM
@@ -30,49 +29,63 @@
 #define RN 1
 #endif
 
+// What VW ks of RN columns, bv, add to the sums of RM rows.
+#define FMAS(at)                                                         \
+    _Pragma("unroll") for (int q = 0; q < RM; q++) {                     \
+        const floatv av = LDV(ar[q], at);                                \
+        _Pragma("unroll") for (int r = 0; r < RN; r++) acc[q * RN + r] = \
+            fma(av, bv[r], acc[q * RN + r]);                             \
+    }
+
 // s[q*RN+r] = row i+q of A times row j+r of B; rows past the last one repeat it.
-static inline void dots(float *s, global const A_T *a, size_t lda, int rows, global const B_T *b,
-                        size_t ldb, int cols, int k) {
+static inline void dots(float *s, global const float *a, size_t lda, int rows, const tt_stored *b,
+                        size_t b_at, size_t ldb, int cols, int k) {
     floatv acc[RM * RN];
 #pragma unroll
     for (int i = 0; i < RM * RN; i++) acc[i] = SPLAT(0.0f);
-    global const A_T *ar[RM];
-    global const B_T *br[RN];
+    global const float *ar[RM];
+    size_t br[RN];
 #pragma unroll
     for (int q = 0; q < RM; q++) ar[q] = a + (size_t)min(q, rows - 1) * lda;
 #pragma unroll
-    for (int r = 0; r < RN; r++) br[r] = b + (size_t)min(r, cols - 1) * ldb;
+    for (int r = 0; r < RN; r++) br[r] = b_at + (size_t)min(r, cols - 1) * ldb;
     int at = (int)get_local_id(0) * VW;
+#if QUANTISED && WG == 1
+    for (; Q_WHOLE_STEPS(b_at | ldb) && at + QSTEP <= k; at += QSTEP) {
+        float scale[RN];
+#pragma unroll
+        for (int r = 0; r < RN; r++) scale[r] = tt_scale_at(b, br[r] + at);
+        for (int u = at; u < at + QSTEP; u += VW) {
+            floatv bv[RN];
+#pragma unroll
+            for (int r = 0; r < RN; r++) bv[r] = tt_block_v(b, br[r] + u, scale[r]);
+            FMAS(u)
+        }
+    }
+#endif
     for (; at + VW <= k; at += WG * VW) {
         floatv bv[RN];
 #pragma unroll
-        for (int r = 0; r < RN; r++) bv[r] = B_LDV(br[r], at);
-#pragma unroll
-        for (int q = 0; q < RM; q++) {
-            const floatv av = LDV(ar[q], at);
-#pragma unroll
-            for (int r = 0; r < RN; r++) acc[q * RN + r] = fma(av, bv[r], acc[q * RN + r]);
-        }
+        for (int r = 0; r < RN; r++) bv[r] = tt_at_v(b, br[r] + at);
+        FMAS(at)
     }
     if (at < k)
         for (int q = 0; q < RM; q++)
             for (int r = 0; r < RN; r++)
                 acc[q * RN + r] = fma(tt_load_part(ar[q] + at, k - at),
-                                      tt_load_part(br[r] + at, k - at), acc[q * RN + r]);
+                                      tt_at_v_part(b, br[r] + at, k - at), acc[q * RN + r]);
 #pragma unroll
     for (int i = 0; i < RM * RN; i++) s[i] = SUMV(acc[i]);
 }
 
-TT_KERNEL void gemm_vec(const int m, const int n, const int k, const int lda, const int ldb,
-                        const int ldc, global const A_T *a, global const B_T *b, global float *c,
-                        global const float *bias, global const float *residual, const float alpha,
-                        const int flags) {
+TT_KERNEL void gemm_vec(GEMM_ARGS) {
+    GEMM_BEGIN;
     TT_SUM_LOCAL(tmp);
     const int first = get_group_id(0) * COLS, end = min(first + COLS, n);
     for (int j = first; j < end; j += RN)
         for (int i = 0; i < m; i += RM) {
             float s[RM * RN];
-            dots(s, a + (size_t)i * lda, lda, m - i, b + (size_t)j * ldb, ldb, n - j, k);
+            dots(s, a + i * lda, lda, m - i, b, j * ldb, ldb, n - j, k);
             for (int q = 0; q < min(RM, m - i); q++) {
                 const size_t at = (size_t)(i + q) * ldc + j;
                 floatv sum = SPLAT(0.0f);
@@ -99,10 +112,8 @@ TT_KERNEL void gemm_vec(const int m, const int n, const int k, const int lda, co
 #define NV 1
 #endif
 
-TT_KERNEL void gemm_vec(const int m, const int n, const int k, const int lda, const int ldb,
-                        const int ldc, global const A_T *a, global const B_T *b, global float *c,
-                        global const float *bias, global const float *residual, const float alpha,
-                        const int flags) {
+TT_KERNEL void gemm_vec(GEMM_ARGS) {
+    GEMM_BEGIN;
     const int j = get_global_id(0) * NV * VW;
     if (j >= n) return;
     for (int i = 0; i < m; i += RM) {
@@ -113,10 +124,10 @@ TT_KERNEL void gemm_vec(const int m, const int n, const int k, const int lda, co
             for (int at = 0; at < k; at++) {
                 floatv bv[NV];
 #pragma unroll
-                for (int v = 0; v < NV; v++) bv[v] = B_LDV(b + (size_t)at * ldb, j + v * VW);
+                for (int v = 0; v < NV; v++) bv[v] = tt_at_v(b, at * ldb + j + v * VW);
 #pragma unroll
                 for (int q = 0; q < RM; q++) {
-                    const floatv av = SPLAT(A_LD(a, (size_t)min(i + q, m - 1) * lda + at));
+                    const floatv av = SPLAT(a[min(i + q, m - 1) * lda + at]);
 #pragma unroll
                     for (int v = 0; v < NV; v++) acc[q * NV + v] = fma(av, bv[v], acc[q * NV + v]);
                 }
@@ -126,8 +137,8 @@ TT_KERNEL void gemm_vec(const int m, const int n, const int k, const int lda, co
                 for (int q = 0; q < RM; q++)
                     for (int v = 0; v < NV && j + v * VW < n; v++)
                         acc[q * NV + v] =
-                            fma(SPLAT(A_LD(a, (size_t)min(i + q, m - 1) * lda + at)),
-                                tt_load_part(b + (size_t)at * ldb + j + v * VW, n - j - v * VW),
+                            fma(SPLAT(a[min(i + q, m - 1) * lda + at]),
+                                tt_at_v_part(b, at * ldb + j + v * VW, n - j - v * VW),
                                 acc[q * NV + v]);
         }
         for (int q = 0; q < min(RM, m - i); q++)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* cache.c - choices kept per user and device: <cache>/gemm/<hash of the device's key>.txt
- *   tokentune gemm 2
+ *   tokentune gemm 3
  *   device <key>
  *   ...choices (text.c)...
  *   end <hash of all before> */
@@ -78,7 +78,7 @@ void tti_gemm_cache_unlock(int fd) {
 }
 
 static void header(tti_str *s, const char *key) {
-    tti_str_printf(s, "tokentune gemm 2\ndevice %s\n", key);
+    tti_str_printf(s, "tokentune gemm 3\ndevice %s\n", key);
 }
 
 /* Finds the choices between header and end line and cuts the text after them; NULL when the file is

@@ -11,17 +11,20 @@ static unsigned char log2_up(size_t x) {
 }
 
 tti_gemm_class tti_gemm_class_of(const tti_gemm_shape *s) {
-    return (tti_gemm_class){s->ta, s->tb, log2_up(s->m), log2_up(s->n), log2_up(s->k)};
+    return (tti_gemm_class){s->ta,         s->tb,         (unsigned char)s->bt,
+                            log2_up(s->m), log2_up(s->n), log2_up(s->k)};
 }
 
 void tti_gemm_class_name(char out[64], const tti_gemm_shape *shape) {
     const tti_gemm_class c = tti_gemm_class_of(shape);
-    snprintf(out, 64, "%c%c %zux%zux%zu", c.ta ? 't' : 'n', c.tb ? 't' : 'n', (size_t)1 << c.m,
-             (size_t)1 << c.n, (size_t)1 << c.k);
+    char form[TTI_GEMM_FORM];
+    snprintf(out, 64, "%s %zux%zux%zu", tti_gemm_form(form, &c), (size_t)1 << c.m, (size_t)1 << c.n,
+             (size_t)1 << c.k);
 }
 
 static bool same(const tti_gemm_class *a, const tti_gemm_class *b) {
-    return a->ta == b->ta && a->tb == b->tb && a->m == b->m && a->n == b->n && a->k == b->k;
+    return a->ta == b->ta && a->tb == b->tb && a->bt == b->bt && a->m == b->m && a->n == b->n &&
+           a->k == b->k;
 }
 
 const tti_gemm_choice *tti_gemm_choices_find(const tti_gemm_choices *c, int forced,
@@ -211,6 +214,7 @@ tt_status tti_gemm_choices_load(tti_gemm *g, const char *text) {
         const tti_gemm_choice *c = &read.p[i];
         const tti_gemm_shape shape = {.ta = c->class.ta,
                                       .tb = c->class.tb,
+                                      .bt = (tti_dtype)c->class.bt,
                                       .m = (size_t)1 << c->class.m,
                                       .n = (size_t)1 << c->class.n,
                                       .k = (size_t)1 << c->class.k};

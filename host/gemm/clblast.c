@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* clblast.c - provider `clblast`, and the only caller of that library. Its scratch is our
  * workspace, so that no device memory is taken behind the ledger; large products are cut into parts
- * of at most PART rows, columns and ks, which bounds the scratch. */
+ * of at most PART rows, columns and ks, which bounds the scratch. A B that is not f32 is unpacked
+ * into a panel of the workspace (cl/dequantise.cl), one part of it after another. */
 #include "host/gemm/internal.h"
 
 #include <clblast_c.h>
@@ -9,6 +10,7 @@
 
 enum {
     PART = 2048,
+    PANEL_ROWS = TTI_GEMM_PANEL / (PART * (int)sizeof(float)), /* rows of B as it is stored */
     TILE = 128 /* CLBlast pads each operand up to multiples of its tile, which is no larger */
 };
 
@@ -22,13 +24,22 @@ static bool suits(const tti_caps *c, int variant, const tti_gemm_shape *s) {
     return true;
 }
 
-static size_t padded(size_t x) { return (TT_MIN(x, PART) + TILE - 1) / TILE * TILE; }
+/* Columns or ks of a part: those that are rows of B are fewer where a panel of B is made. The same
+ * for every shape, so that smaller ones need no more workspace. */
+static size_t most(const tti_gemm_shape *s, bool rows_of_b) {
+    return s->bt != TTI_F32 && rows_of_b ? PANEL_ROWS : PART;
+}
+
+static size_t padded(size_t x, size_t at_most) {
+    return (TT_MIN(x, at_most) + TILE - 1) / TILE * TILE;
+}
 
 /* Whether an operand is copied depends on its form and on CLBlast's tuning: count all three. */
 static size_t workspace(const tti_caps *c, int variant, const tti_gemm_shape *s) {
     (void)c, (void)variant;
-    const size_t m = padded(s->m), n = padded(s->n), k = padded(s->k);
-    return sizeof(float) * (m * k + k * n + m * n);
+    const size_t m = padded(s->m, PART), n = padded(s->n, most(s, s->tb));
+    const size_t k = padded(s->k, most(s, !s->tb));
+    return sizeof(float) * (m * k + k * n + m * n) + (s->bt == TTI_F32 ? 0 : TTI_GEMM_PANEL);
 }
 
 static tt_status status(CLBlastStatusCode code, const tti_gemm_shape *s) {
@@ -40,48 +51,88 @@ static tt_status status(CLBlastStatusCode code, const tti_gemm_shape *s) {
                     (int)code);
 }
 
+/* Where B's part of a product lies as f32. */
+typedef struct {
+    cl_mem mem;
+    size_t at, ld;
+} part_of_b;
+
 /* A part of the product, from row i, column j and k index p on. */
 static tt_status run_part(tti_device *d, const tti_gemm_call *c, const size_t at[3],
-                          const tti_gemm_shape *part, float beta, cl_mem scratch) {
+                          const tti_gemm_shape *part, const part_of_b *b, float beta,
+                          cl_mem scratch) {
     const tti_gemm_shape *s = &c->shape;
-    const size_t i = at[0], j = at[1], p = at[2];
-    const size_t a = s->ta ? p * c->lda + i : i * c->lda + p;
-    const size_t b = s->tb ? j * c->ldb + p : p * c->ldb + j;
+    const size_t i = at[0], j = at[1], p = at[2], to = c->c_at + i * c->ldc + j;
+    const size_t a = c->a_at + (s->ta ? p * c->lda + i : i * c->lda + p);
     const CLBlastTranspose ta = s->ta ? CLBlastTransposeYes : CLBlastTransposeNo;
     const CLBlastTranspose tb = s->tb ? CLBlastTransposeYes : CLBlastTransposeNo;
     cl_command_queue queue = tti_device_queue(d);
     size_t need = 0, have = 0;
-    TT_TRY(status(CLBlastSGemmTempBufferSize(CLBlastLayoutRowMajor, ta, tb, part->m, part->n,
-                                             part->k, a, c->lda, b, c->ldb, i * c->ldc + j, c->ldc,
-                                             &queue, &need),
-                  part));
+    TT_TRY(
+        status(CLBlastSGemmTempBufferSize(CLBlastLayoutRowMajor, ta, tb, part->m, part->n, part->k,
+                                          a, c->lda, b->at, b->ld, to, c->ldc, &queue, &need),
+               part));
     TT_TRY(tti_cl(clGetMemObjectInfo(scratch, CL_MEM_SIZE, sizeof have, &have, NULL),
                   "gemm: the workspace"));
+    have = s->bt == TTI_F32 ? have : have - TT_MIN(have, TTI_GEMM_PANEL);
     if (need > have)
         return tti_fail(TT_E_INTERNAL,
                         "CLBlast wants %zu bytes of scratch for %zu x %zu x %zu, planned are %zu; "
                         "--gemm tile needs none",
                         need, part->m, part->n, part->k, have);
     return status(CLBlastSgemmWithTempBuffer(CLBlastLayoutRowMajor, ta, tb, part->m, part->n,
-                                             part->k, c->alpha, c->a, a, c->lda, c->b, b, c->ldb,
-                                             beta, c->c, i * c->ldc + j, c->ldc, &queue, NULL,
+                                             part->k, c->alpha, c->a, a, c->lda, b->mem, b->at,
+                                             b->ld, beta, c->c, to, c->ldc, &queue, NULL,
                                              need ? scratch : NULL),
                   part);
 }
 
+/* Makes the panel of B that begins at column j of the product and k index p, at the workspace's
+ * end, which CLBlast does not get. */
+static tt_status unpack(tti_device *d, const tti_gemm_call *c, const size_t at[3],
+                        const tti_gemm_shape *part, cl_mem workspace, part_of_b *b) {
+    const bool tb = c->shape.tb, cpu = tti_device_caps(d)->wg == 1;
+    const size_t rows = tb ? part->n : part->k, cols = tb ? part->k : part->n;
+    const size_t run = cpu ? 256 : 4;
+    size_t have = 0;
+    TT_TRY(tti_cl(clGetMemObjectInfo(workspace, CL_MEM_SIZE, sizeof have, &have, NULL),
+                  "gemm: the workspace"));
+    *b = (part_of_b){workspace, (have - TTI_GEMM_PANEL) / sizeof(float), cols};
+    char defines[128], stored[TTI_STORED_DEFINES];
+    tti_stored_defines(stored, c->b_layout);
+    snprintf(defines, sizeof defines, "-DRUN=%zu -DVW=%d%s", run, cpu ? tti_device_caps(d)->vw : 4,
+             stored);
+    tti_launch l = tti_kernel(d, "dequantise", "dequantise", defines);
+    tti_arg_stored(&l, c->b, c->b_layout);
+    tti_arg_i32(&l, (int)c->ldb);
+    tti_arg_i32(&l, (int)(tb ? at[1] : at[2]));
+    tti_arg_i32(&l, (int)(tb ? at[2] : at[1]));
+    tti_arg_i32(&l, (int)cols);
+    tti_arg_mem(&l, workspace);
+    tti_arg_u32(&l, (uint32_t)b->at);
+    const size_t global[] = {(cols + run - 1) / run, rows};
+    return tti_run(&l, 2, global, NULL);
+}
+
+/* ks come in order for every element of C, the first part of them with beta. */
 static tt_status run_parts(tti_device *d, const tti_gemm_call *c, float beta, cl_mem scratch) {
     const tti_gemm_shape *s = &c->shape;
-    for (size_t i = 0; i < s->m; i += PART)
-        for (size_t j = 0; j < s->n; j += PART)
-            for (size_t p = 0; p < s->k; p += PART) {
-                const tti_gemm_shape part = {.ta = s->ta,
-                                             .tb = s->tb,
-                                             .m = TT_MIN(s->m - i, PART),
-                                             .n = TT_MIN(s->n - j, PART),
-                                             .k = TT_MIN(s->k - p, PART)};
-                const size_t at[] = {i, j, p};
-                TT_TRY(run_part(d, c, at, &part, p ? 1.0f : beta, scratch));
+    const size_t most_n = most(s, s->tb), most_k = most(s, !s->tb);
+    for (size_t j = 0; j < s->n; j += most_n)
+        for (size_t p = 0; p < s->k; p += most_k) {
+            tti_gemm_shape part = {.ta = s->ta,
+                                   .tb = s->tb,
+                                   .n = TT_MIN(s->n - j, most_n),
+                                   .k = TT_MIN(s->k - p, most_k)};
+            size_t at[] = {0, j, p};
+            part_of_b b = {c->b, c->b_at + (s->tb ? j * c->ldb + p : p * c->ldb + j), c->ldb};
+            if (s->bt != TTI_F32) TT_TRY(unpack(d, c, at, &part, scratch, &b));
+            for (size_t i = 0; i < s->m; i += PART) {
+                at[0] = i;
+                part.m = TT_MIN(s->m - i, PART);
+                TT_TRY(run_part(d, c, at, &part, &b, p ? 1.0f : beta, scratch));
             }
+        }
     return TT_OK;
 }
 
@@ -90,7 +141,6 @@ static tt_status run_epilogue(tti_device *d, const tti_gemm_call *c) {
     tti_launch l = tti_kernel(d, "gemm_epilogue", "gemm_epilogue", run == 1 ? "-DRUN=1" : "");
     tti_arg_i32(&l, (int)c->shape.n);
     tti_arg_i32(&l, (int)c->ldc);
-    tti_arg_mem(&l, c->c);
     tti_gemm_arg_end(&l, c);
     tti_arg_i32(&l, c->shape.k > 0);
     tti_arg_i32(&l, tti_gemm_flags(c));

@@ -43,8 +43,8 @@ typedef struct {
     tti_act act;
     cl_mem a, b, c, bias, residual; /* bias and residual may be NULL; residual may be c itself */
     /* First elements of the operands within their buffers (c_at: the residual's too): columns of a
-     * wider matrix, rows of a longer one. */
-    size_t a_at, c_at, bias_at;
+     * wider matrix, rows of a longer one. b_at: of a B that is f32, else 0. */
+    size_t a_at, b_at, c_at, bias_at;
     const tti_layout *b_layout; /* of a B that is not f32: the whole of b, rows of ldb elements */
 } tti_gemm_call;
 
@@ -91,7 +91,8 @@ tt_status tti_gemm_tune_one(tti_gemm *g, const tti_gemm_shape *shape,
                             tti_gemm_result r[TTI_GEMM_RESULTS], size_t *n);
 /* The standard set that tti_gemm_tune measures without shapes; sets *n. Static. */
 const tti_gemm_shape *tti_gemm_standard_shapes(size_t *n);
-/* "nt 1024x512x512": op(A), op(B) and the class's m, n, k, each up to the power of two named. */
+/* "nt 1024x512x512": op(A), op(B) (and its type: "nt-nf4 ...") and the class's m, n, k, each up to
+ * the power of two named. */
 void tti_gemm_class_name(char out[64], const tti_gemm_shape *shape);
 
 /* "tile 6x2x16" or "clblast": for reports; static or owned by g. */

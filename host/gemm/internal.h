@@ -4,6 +4,7 @@
 #define TT_HOST_GEMM_INTERNAL_H
 
 #include "host/gemm/gemm.h"
+#include "host/gemm/stored.h"
 
 /* One way of computing products. Variants are numbered from 0 and named; their names are kept in
  * caches and checkpoints, their numbers only in memory. */
@@ -24,15 +25,21 @@ extern const tti_gemm_provider tti_gemm_clblast, tti_gemm_tile, tti_gemm_vec;
 #define TTI_GEMM_PROVIDERS 3
 extern const tti_gemm_provider *const tti_gemm_providers[TTI_GEMM_PROVIDERS];
 
-/* The last arguments of every product kernel and of gemm_epilogue; one place knows the flags. */
+/* GEMM_ARGS of cl/gemm_common.clh, which every product kernel takes; and those from c on to the
+ * residual, which gemm_epilogue takes too. One place knows the flags. */
+void tti_gemm_args(tti_launch *l, const tti_gemm_call *c);
 void tti_gemm_arg_end(tti_launch *l, const tti_gemm_call *c);
+/* B's; NULL when it is f32. */
+const tti_layout *tti_gemm_layout(const tti_gemm_call *c);
 int tti_gemm_flags(const tti_gemm_call *c);
 
 /* ---- classes and choices (choose.c) ---- */
 
-/* Shapes of one class share a choice: transposes, and each size rounded up to a power of two. */
+/* Shapes of one class share a choice: transposes, B's type, and each size rounded up to a power of
+ * two. */
 typedef struct {
     bool ta, tb;
+    unsigned char bt;
     unsigned char m, n, k; /* log2 */
 } tti_gemm_class;
 tti_gemm_class tti_gemm_class_of(const tti_gemm_shape *s);
@@ -66,6 +73,10 @@ struct tti_gemm {
 
 /* ---- their text (text.c) ---- */
 
+/* "nt", and for a B that is not f32 "nt-nf4"; gives out. */
+enum { TTI_GEMM_FORM = 16 };
+const char *tti_gemm_form(char out[TTI_GEMM_FORM], const tti_gemm_class *c);
+
 /* Appends a line for each choice, sorted; and the providers that are out when `out` is true. */
 void tti_gemm_text_write(tti_str *s, const tti_gemm_choices *c, bool out);
 /* Adds the choices of the text to c. TT_E_FORMAT names the first malformed line; then c may hold
@@ -84,7 +95,11 @@ void tti_gemm_cache_read(tti_gemm_choices *c, const char *path, const char *devi
 /* Replaces the file; failures are logged only. */
 void tti_gemm_cache_write(const tti_gemm_choices *c, const char *path, const char *device_key);
 
-/* ---- measuring (measure.c) ---- */
+/* ---- measuring (measure.c, fill.c) ---- */
+
+/* Fills l->bytes of a matrix with multiples of 1/64 from -1 to 1, and values with the same as f32.
+ */
+void tti_gemm_fill(const tti_layout *l, void *bytes, float *values, uint32_t seed);
 
 /* Measures the candidates of s's class and sets *best; r and n as in tti_gemm_tune_one, or NULL.
  * Marks in g->choices.out who is out of the race. */

@@ -28,6 +28,7 @@ typedef struct {
 typedef struct {
     tti_gemm *g;
     tti_gemm_call call;
+    tti_layout b_layout;
     cl_mem workspace;
     float *a, *b, *want, *got; /* want is filled by the first candidate that proves right */
     bool have_want;
@@ -49,20 +50,16 @@ static tti_gemm_shape representative(tti_gemm_shape s) {
     return s;
 }
 
-static void fill(float *p, size_t n, uint32_t seed) {
-    uint32_t x = seed;
-    for (size_t i = 0; i < n; i++) {
-        x = x * 1664525u + 1013904223u;
-        p[i] = (float)((int)(x >> 16) % 129 - 64) / 64.0f;
-    }
-}
-
-static tt_status operand(race *r, cl_mem *m, float **host, size_t n, uint32_t seed) {
-    *host = tti_malloc(n * sizeof **host);
-    if (!*host) return TT_E_NOMEM;
-    fill(*host, n, seed);
-    TT_TRY(tti_mem_new(m, r->g->d, n * sizeof **host, TTI_MEM_WORKSPACE, false));
-    return tti_mem_write(r->g->d, *m, 0, *host, n * sizeof **host);
+/* An operand in its layout, and on the host as f32. */
+static tt_status operand(race *r, cl_mem *m, float **host, const tti_layout *l, uint32_t seed) {
+    void *bytes = tti_malloc(l->bytes);
+    *host = tti_malloc(l->rows * l->cols * sizeof **host);
+    tt_status s = bytes && *host ? TT_OK : TT_E_NOMEM;
+    if (s == TT_OK) tti_gemm_fill(l, bytes, *host, seed);
+    if (s == TT_OK) s = tti_mem_new(m, r->g->d, l->bytes, TTI_MEM_WORKSPACE, false);
+    if (s == TT_OK) s = tti_mem_write(r->g->d, *m, 0, bytes, l->bytes);
+    tti_free(bytes);
+    return s;
 }
 
 static tt_status prepare(race *r, const tti_gemm_shape *s) {
@@ -73,9 +70,12 @@ static tt_status prepare(race *r, const tti_gemm_shape *s) {
                          .lda = s->ta ? s->m : s->k,
                          .ldb = s->tb ? s->k : s->n,
                          .ldc = s->n,
-                         .alpha = 1.0f};
-    TT_TRY(operand(r, &c->a, &r->a, s->m * s->k, 1));
-    TT_TRY(operand(r, &c->b, &r->b, s->k * s->n, 2));
+                         .alpha = 1.0f,
+                         .b_layout = &r->b_layout};
+    const tti_layout a_layout = tti_layout_plain(TTI_F32, s->m, s->k); /* or turned: as many */
+    r->b_layout = tti_layout_plain(s->bt, s->tb ? s->n : s->k, c->ldb);
+    TT_TRY(operand(r, &c->a, &r->a, &a_layout, 1));
+    TT_TRY(operand(r, &c->b, &r->b, &r->b_layout, 2));
     TT_TRY(tti_mem_new(&c->c, d, bytes, TTI_MEM_WORKSPACE, false));
     r->want = tti_malloc(bytes);
     r->got = tti_malloc(bytes);

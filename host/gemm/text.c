@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* text.c - choices as lines of text, for the cache and for checkpoints:
  *   auto nt 1024 512 512 tile 8x3x16     allowed provider, class, provider, variant ("-": unnamed)
+ *   auto nn-nf4 64 512 512 tile 6x2x8    a B that is not f32
  *   out clblast                          a provider not worth measuring on this device */
 #include "host/gemm/internal.h"
 
@@ -9,21 +10,29 @@
 
 static int compare(const void *a, const void *b) {
     const tti_gemm_choice *x = a, *y = b;
-    const int d[] = {x->forced - y->forced,   x->class.ta - y->class.ta, x->class.tb - y->class.tb,
-                     x->class.m - y->class.m, x->class.n - y->class.n,   x->class.k - y->class.k};
+    const int d[] = {x->forced - y->forced,     x->class.ta - y->class.ta,
+                     x->class.tb - y->class.tb, x->class.bt - y->class.bt,
+                     x->class.m - y->class.m,   x->class.n - y->class.n,
+                     x->class.k - y->class.k};
     for (size_t i = 0; i < TT_COUNT(d); i++)
         if (d[i]) return d[i];
     return 0;
 }
 
+const char *tti_gemm_form(char out[TTI_GEMM_FORM], const tti_gemm_class *c) {
+    snprintf(out, TTI_GEMM_FORM, "%c%c%s%s", c->ta ? 't' : 'n', c->tb ? 't' : 'n',
+             c->bt == TTI_F32 ? "" : "-", c->bt == TTI_F32 ? "" : tti_dtype_name((tti_dtype)c->bt));
+    return out;
+}
+
 static void write_one(tti_str *s, const tti_gemm_choice *c) {
     const tti_gemm_provider *p = tti_gemm_providers[c->provider];
     const char *variant = p->variant_name(c->variant);
-    tti_str_printf(s, "%s %c%c %zu %zu %zu %s %s\n",
+    char form[TTI_GEMM_FORM];
+    tti_str_printf(s, "%s %s %zu %zu %zu %s %s\n",
                    c->forced < 0 ? "auto" : tti_gemm_providers[c->forced]->name,
-                   c->class.ta ? 't' : 'n', c->class.tb ? 't' : 'n', (size_t)1 << c->class.m,
-                   (size_t)1 << c->class.n, (size_t)1 << c->class.k, p->name,
-                   *variant ? variant : "-");
+                   tti_gemm_form(form, &c->class), (size_t)1 << c->class.m, (size_t)1 << c->class.n,
+                   (size_t)1 << c->class.k, p->name, *variant ? variant : "-");
 }
 
 void tti_gemm_text_write(tti_str *s, const tti_gemm_choices *c, bool out) {
@@ -73,9 +82,17 @@ static bool log2_of(unsigned char *out, const char *text) {
     return false;
 }
 
-static bool transpose_of(bool *out, char letter) {
+static bool transposed(bool *out, char letter) {
     *out = letter == 't';
     return letter == 't' || letter == 'n';
+}
+
+static bool form_of(tti_gemm_class *c, const char *w) {
+    tti_dtype type = TTI_F32;
+    if (strlen(w) < 2 || !transposed(&c->ta, w[0]) || !transposed(&c->tb, w[1])) return false;
+    if (w[2] && (w[2] != '-' || !tti_dtype_parse(w + 3, &type) || type == TTI_F32)) return false;
+    c->bt = (unsigned char)type;
+    return true;
 }
 
 static bool read_choice(tti_gemm_choice *c, const char *line, size_t len) {
@@ -83,9 +100,7 @@ static bool read_choice(tti_gemm_choice *c, const char *line, size_t len) {
     if (!words(w, 7, line, len)) return false;
     c->forced = strcmp(w[0], "auto") == 0 ? -1 : provider_of(w[0]);
     if (c->forced < 0 && strcmp(w[0], "auto") != 0) return false;
-    if (strlen(w[1]) != 2 || !transpose_of(&c->class.ta, w[1][0]) ||
-        !transpose_of(&c->class.tb, w[1][1]))
-        return false;
+    if (!form_of(&c->class, w[1])) return false;
     if (!log2_of(&c->class.m, w[2]) || !log2_of(&c->class.n, w[3]) || !log2_of(&c->class.k, w[4]))
         return false;
     c->provider = provider_of(w[5]);

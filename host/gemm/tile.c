@@ -67,8 +67,9 @@ typedef struct {
 } blocking;
 
 /* The panel should stay in a core's second-level cache, and everything must fit local memory: k
- * whole where that is small enough, else in blocks, with the sums of so many rows waiting. */
-static void block_k(blocking *b, const cpu_tile *t, size_t k, size_t local_mem) {
+ * whole where that is small enough, else in blocks of whole steps, with the sums of so many rows
+ * waiting. */
+static void block_k(blocking *b, const cpu_tile *t, size_t k, size_t step, size_t local_mem) {
     enum { PANEL = 400 * 1024, K = 512, WAITING = 256 };
     const size_t cols = (size_t)(t->vectors * t->vw), rows = (size_t)t->rows;
     const size_t most = local_mem - TT_MIN(local_mem / 8, 1024), row = cols * sizeof(float);
@@ -79,7 +80,7 @@ static void block_k(blocking *b, const cpu_tile *t, size_t k, size_t local_mem) 
     waiting = TT_MAX(waiting, rows);
     size_t ks = most / row > waiting ? TT_MIN(most / row - waiting, K) : 1;
     ks = divide_up(k, divide_up(k, ks));
-    b->k_block = ks > 4 ? TT_MIN(round_up(ks, 4), most / row - waiting) : ks;
+    b->k_block = ks > step ? TT_MIN(round_up(ks, step), most / row - waiting) : ks;
     b->rows = TT_MIN(b->rows, waiting);
     b->scratch = row * (b->k_block + round_up(b->rows, rows));
 }
@@ -93,32 +94,19 @@ static blocking plan_blocks(const tti_device *d, const cpu_tile *t, const tti_ge
     if (panels * TT_MAX(blocks, 1) < units)
         blocks = TT_MIN(divide_up(units, panels), divide_up(s->m, rows));
     blocking b = {.rows = round_up(divide_up(s->m, TT_MAX(blocks, 1)), rows)};
-    block_k(&b, t, s->k, tti_device_caps(d)->local_mem);
+    /* A block of ks begins where a block of quantised numbers does. */
+    block_k(&b, t, s->k, tti_dtype_quantised(s->bt) ? 64 : 4, tti_device_caps(d)->local_mem);
     return b;
 }
 
-static void arg_shape(tti_launch *l, const tti_gemm_call *c) {
-    tti_arg_i32(l, (int)c->shape.m);
-    tti_arg_i32(l, (int)c->shape.n);
-    tti_arg_i32(l, (int)c->shape.k);
-    tti_arg_i32(l, (int)c->lda);
-    tti_arg_i32(l, (int)c->ldb);
-    tti_arg_i32(l, (int)c->ldc);
-    tti_arg_mem(l, c->a ? c->a : c->c);
-    tti_arg_mem(l, c->b ? c->b : c->c);
-    tti_arg_mem(l, c->c);
-    tti_gemm_arg_end(l, c);
-    tti_arg_f32(l, c->alpha);
-    tti_arg_i32(l, tti_gemm_flags(c));
-}
-
 static tt_status run_cpu(tti_device *d, const cpu_tile *t, const tti_gemm_call *c) {
-    char defines[96];
-    snprintf(defines, sizeof defines, "-DTA=%d -DTB=%d -DROWS=%d -DVECTORS=%d -DVW=%d", c->shape.ta,
-             c->shape.tb, t->rows, t->vectors, t->vw);
+    char defines[160], stored[TTI_STORED_DEFINES];
+    tti_stored_defines(stored, tti_gemm_layout(c));
+    snprintf(defines, sizeof defines, "-DTA=%d -DTB=%d -DROWS=%d -DVECTORS=%d -DVW=%d%s",
+             c->shape.ta, c->shape.tb, t->rows, t->vectors, t->vw, stored);
     const blocking b = plan_blocks(d, t, &c->shape);
     tti_launch l = tti_kernel(d, "gemm_tile", "gemm_tile", defines);
-    arg_shape(&l, c);
+    tti_gemm_args(&l, c);
     tti_arg_i32(&l, (int)b.rows);
     tti_arg_i32(&l, (int)b.k_block);
     tti_arg_local(&l, b.scratch);
@@ -128,11 +116,13 @@ static tt_status run_cpu(tti_device *d, const cpu_tile *t, const tti_gemm_call *
 }
 
 static tt_status run_gpu(tti_device *d, const gpu_tile *t, const tti_gemm_call *c) {
-    char defines[96];
-    snprintf(defines, sizeof defines, "-DTA=%d -DTB=%d -DTX=%d -DTY=%d -DRX=%d -DRY=%d -DDEPTH=%d",
-             c->shape.ta, c->shape.tb, t->tx, t->ty, t->rx, t->ry, t->depth);
+    char defines[160], stored[TTI_STORED_DEFINES];
+    tti_stored_defines(stored, tti_gemm_layout(c));
+    snprintf(defines, sizeof defines,
+             "-DTA=%d -DTB=%d -DTX=%d -DTY=%d -DRX=%d -DRY=%d -DDEPTH=%d%s", c->shape.ta,
+             c->shape.tb, t->tx, t->ty, t->rx, t->ry, t->depth, stored);
     tti_launch l = tti_kernel(d, "gemm_group", "gemm_group", defines);
-    arg_shape(&l, c);
+    tti_gemm_args(&l, c);
     const size_t local[] = {(size_t)t->tx, (size_t)t->ty};
     const size_t global[] = {local[0] * divide_up(c->shape.n, (size_t)(t->tx * t->rx)),
                              local[1] * divide_up(c->shape.m, (size_t)(t->ty * t->ry))};

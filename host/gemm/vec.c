@@ -36,22 +36,12 @@ static tt_status run(tti_device *d, int variant, const tti_gemm_call *c, cl_mem 
     const tti_gemm_shape *s = &c->shape;
     const bool alone = caps->wg == 1;
     const size_t wg = (size_t)caps->wg, cols = alone ? columns(d, s) : 1;
-    char defines[96];
-    snprintf(defines, sizeof defines, "-DTB=%d -DRM=%d -DCOLS=%zu -DVW=%d -DWG=%zu", s->tb,
-             s->m >= 4 ? 4 : (int)s->m, cols, alone ? caps->vw : 1, wg);
+    char defines[160], stored[TTI_STORED_DEFINES];
+    tti_stored_defines(stored, tti_gemm_layout(c));
+    snprintf(defines, sizeof defines, "-DTB=%d -DRM=%d -DCOLS=%zu -DVW=%d -DWG=%zu%s", s->tb,
+             s->m >= 4 ? 4 : (int)s->m, cols, alone ? caps->vw : 1, wg, stored);
     tti_launch l = tti_kernel(d, "gemm_vec", "gemm_vec", defines);
-    tti_arg_i32(&l, (int)s->m);
-    tti_arg_i32(&l, (int)s->n);
-    tti_arg_i32(&l, (int)s->k);
-    tti_arg_i32(&l, (int)c->lda);
-    tti_arg_i32(&l, (int)c->ldb);
-    tti_arg_i32(&l, (int)c->ldc);
-    tti_arg_mem(&l, c->a ? c->a : c->c);
-    tti_arg_mem(&l, c->b ? c->b : c->c);
-    tti_arg_mem(&l, c->c);
-    tti_gemm_arg_end(&l, c);
-    tti_arg_f32(&l, c->alpha);
-    tti_arg_i32(&l, tti_gemm_flags(c));
+    tti_gemm_args(&l, c);
     const size_t items = alone || s->tb ? (s->n + cols - 1) / cols : (s->n + wg - 1) / wg;
     return tti_run_groups(&l, items);
 }

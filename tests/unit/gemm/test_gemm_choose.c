@@ -100,7 +100,7 @@ Test(gemm_choose, spoilt_cache_is_measured_again) {
         if (i == 4) text[n / 2] ^= 1;                            /* a bit of a choice */
         if (i == 5) text[n - 2] ^= 1;                            /* a bit of the hash */
         if (i == 6) text[0] = 0;                                 /* binary */
-        if (i == 7) memcpy(strstr(text, "gemm 2"), "gemm 1", 6); /* another version */
+        if (i == 7) memcpy(strstr(text, "gemm 3"), "gemm 2", 6); /* another version */
         if (i > 0) OK(tti_file_write(path, text, n));
         tti_free(text);
         cr_expect_eq(strncmp(choose_anew(d, "auto", &small), "tile ", 5), 0, "case %d believed", i);
