@@ -10,7 +10,7 @@
  *                                        shape, nested_blocksize, nested_dtype, nested_offset
  * 8 bits, this program's own:
  *   X                                    I8[rows, cols]
- *   X.scales                             F32[blocks]
+ *   X.q8_scales                          F32[blocks]
  *   X.quant_state.tokentune__q8          U8[n]: JSON of quant_type, blocksize, dtype, shape
  *
  * Their data are the sections of a tti_layout (storage.h) as they are. */
@@ -24,8 +24,10 @@
 /* Looks whether the weight `name` is quantised in the file. *found false: it is an ordinary tensor,
  * or missing. Else *l is its layout (NF4 for FP4 too: the numbers are in its tables), rows and cols
  * as the file states them, and every part of it has been checked for type and size; the values are
- * looked at by tti_quantised_fill. TT_E_FORMAT names the tensor and what is wrong with it;
- * TT_E_UNSUPPORTED names other ways of quantising (LLM.int8, GPTQ, AWQ). */
+ * looked at by tti_quantised_fill. bitsandbytes rounds what it widens to the "dtype" of
+ * quant_state; here it stays f32. transformers keeps GPT-2's weights [out, in] when quantised, [in,
+ * out] when not. TT_E_FORMAT names the tensor and what is wrong with it; TT_E_UNSUPPORTED names
+ * other ways of quantising (LLM.int8, GPTQ, AWQ). */
 tt_status tti_quantised_find(const tti_st *st, const char *name, bool *found, tti_layout *l);
 /* Fills dst, l->bytes of it (*l from tti_quantised_find), from the file. TT_E_NUMERIC: a scale or
  * a number of a table is not finite. */
@@ -40,7 +42,8 @@ size_t tti_quantised_owner(const char *name);
  * Copies everything. */
 tt_status tti_quantised_declare(tti_st_writer *w, const char *name, const tti_layout *l);
 /* Writes the data of what declare declared, from a matrix in layout l. dtype: the type to which
- * readers are to widen it, "float32", "bfloat16" or "float16". */
+ * readers are to widen it, "float32", "bfloat16" or "float16". TT_E_UNSUPPORTED: 4-bit numbers
+ * other than NF4's, which bitsandbytes would read as NF4. */
 tt_status tti_quantised_write(tti_st_writer *w, const tti_layout *l, const void *src,
                               const char *dtype);
 
