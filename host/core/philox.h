@@ -30,6 +30,7 @@ enum {
     TTI_STREAM_INIT,       /* fresh heads and adapters */
     TTI_STREAM_DROPOUT,    /* + 16 * op number: what lies between is free */
     TTI_STREAM_SAMPLE,     /* next tokens */
+    TTI_STREAM_ROUND,      /* stochastic rounding of parameters */
 };
 
 /* [0, 1) with 24 bits */
