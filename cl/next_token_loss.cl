@@ -6,9 +6,8 @@
 //   loss (+)= w sum_i l[i], w the loss scale
 // shapes   logits: float[R,C], rows first .. first + R - 1 of N   labels: int[N]   l: float[N]
 //          loss: float[1]
-//          copy: N rows of C columns, from row `from` of a on to row `to` of b on
-// launch   rows: R work-groups of WG; sum: one work-group of WG; copy: ceil(N C / CHUNK) of WG
-// defines  WG, VW, CHUNK, CAP 0.0f or more, GRAD
+// launch   rows: R work-groups of WG; sum: one work-group of WG
+// defines  WG, VW, CAP 0.0f or more, GRAD
 // numbers  the row's maximum is taken off first; sums in fixed order. A label outside [0,C) makes
 //          its row's loss NaN rather than reading elsewhere
 #include "math.clh"
@@ -98,13 +97,4 @@ TT_KERNEL void next_token_loss_sum(global float *loss, global const float *l, co
     ROW_LOOP_1(i, N) s1 += LD(l, i);
     const float sum = WG_SUM(SUMV(sv) + s1, tmp) * w;
     if (get_local_id(0) == 0) loss[0] = accumulate ? loss[0] + sum : sum;
-}
-
-TT_KERNEL void next_token_loss_copy(global float *b, global const float *a, const int to,
-                                    const int from, const int N, const int C) {
-    const size_t n = (size_t)N * C;
-    b += (size_t)to * C;
-    a += (size_t)from * C;
-    CHUNK_LOOP_V(i, n) STV(b, i, LDV(a, i));
-    CHUNK_LOOP_1(i, n) ST(b, i, LD(a, i));
 }

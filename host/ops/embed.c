@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* embed.c - lookups in a table, and the gradient of the rows looked up; kernels cl/embed.cl. */
+/* embed.c - lookups in a table, and the gradient of the rows looked up; kernels cl/embed.cl. A
+ * table and its gradient may lie in slabs: each launch does the rows of one. */
+#include "host/gemm/stored.h"
 #include "host/ops/launch.h"
 
 enum { TABLE, IDS, ADD };      /* inputs */
@@ -25,16 +27,29 @@ static tt_status shape(tti_graph *g, tti_node *n) {
     return TT_OK;
 }
 
-static tt_status enqueue(tti_exec *e, const tti_node *n) {
+/* The rows of y whose id lies in the slab. */
+static tt_status look_up(tti_exec *e, const tti_node *n, const tti_slab *s) {
     const bool add = n->in[ADD] != TTI_NONE;
+    char stored[TTI_STORED_DEFINES];
+    tti_stored_defines(stored, &s->layout);
+    TT_TRY(tti_stored_check(&s->layout, s->mem, "embed: the table"));
     tti_launch k = tti_kernel(e->dev, "embed", "embed_fwd",
-                              tti_x_defines(e, "-DADD=%d -DCOLV=%d", add, e->caps->wg));
+                              tti_x_defines(e, "-DADD=%d -DCOLV=%d%s", add, e->caps->wg, stored));
     tti_arg_mem(&k, tti_x_mem(e, n->out[0]));
-    tti_arg_mem(&k, tti_x_mem(e, n->in[TABLE]));
     tti_arg_mem(&k, tti_x_mem(e, n->in[IDS]));
-    tti_arg_mem(&k, tti_x_mem(e, n->in[add ? ADD : TABLE]));
+    tti_arg_mem(&k, tti_x_mem(e, n->in[add ? ADD : IDS]));
+    tti_arg_i32(&k, (int)s->row0);
+    tti_arg_i32(&k, (int)s->rows);
     tti_arg_i32(&k, (int)tti_x_cols(e, n->out[0]));
+    tti_arg_stored(&k, s->mem, &s->layout);
     return tti_run_groups(&k, tti_x_rows(e, n->out[0]));
+}
+
+static tt_status enqueue(tti_exec *e, const tti_node *n) {
+    size_t nslabs;
+    const tti_slab *slabs = tti_x_slabs(e, n->in[TABLE], &nslabs);
+    for (size_t i = 0; i < nslabs; i++) TT_TRY(look_up(e, n, &slabs[i]));
+    return TT_OK;
 }
 
 static tt_status shape_bwd(tti_graph *g, tti_node *n) {
@@ -42,25 +57,38 @@ static tt_status shape_bwd(tti_graph *g, tti_node *n) {
     if (dy->cols != dt->cols)
         return tti_fail(TT_E_SHAPE, "embed_bwd: dy is %s, the gradient %s", tti_shape_str(dy),
                         tti_shape_str(dt));
+    if (dt->dtype != TTI_F32)
+        return tti_fail(TT_E_UNSUPPORTED, "embed_bwd: the gradient of a table is %s, not f32",
+                        tti_dtype_name(dt->dtype));
     return TT_OK;
 }
 
-static tt_status enqueue_bwd(tti_exec *e, const tti_node *n) {
+/* Adds the terms of the gradient rows that lie in the slab. */
+static tt_status add_up(tti_exec *e, const tti_node *n, const tti_slab *s, size_t rows) {
     const size_t cols = tti_x_cols(e, n->in[DY]);
-    const cl_mem to = tti_x_mem(e, n->out[0]);
     if (!tti_x_accumulate(e, n))
-        TT_TRY(tti_mem_fill0(e->dev, to, 0, tti_x_rows(e, n->out[0]) * cols * sizeof(float)));
+        TT_TRY(tti_mem_fill0(e->dev, s->mem, 0, rows * cols * sizeof(float)));
     /* Many rows: a work-group takes a whole one. Few rows (token types): the columns are shared out
      * and, on GPUs, the terms too. */
     const bool few = n->attr.i[FEW] != 0;
     const int colv = few ? tti_x_colv(e) : e->caps->wg;
     tti_launch k =
         tti_kernel(e->dev, "embed", "embed_bwd", tti_x_defines(e, "-DADD=0 -DCOLV=%d", colv));
-    tti_arg_mem(&k, to);
+    tti_arg_mem(&k, s->mem);
     for (int i = DY; i <= DST; i++) tti_arg_mem(&k, tti_x_mem(e, n->in[i]));
+    tti_arg_i32(&k, (int)s->row0);
+    tti_arg_i32(&k, (int)rows);
     tti_arg_i32(&k, (int)cols);
     return tti_x_run_2d(e, &k, tti_x_rows(e, n->in[DST]),
                         few ? tti_x_column_groups(e, cols, colv) : 1);
+}
+
+static tt_status enqueue_bwd(tti_exec *e, const tti_node *n) {
+    size_t nslabs;
+    const tti_slab *slabs = tti_x_slabs(e, n->out[0], &nslabs);
+    if (nslabs == 1) return add_up(e, n, slabs, tti_x_rows(e, n->out[0])); /* slots of this step */
+    for (size_t i = 0; i < nslabs; i++) TT_TRY(add_up(e, n, &slabs[i], slabs[i].rows));
+    return TT_OK;
 }
 
 static const tti_op op_bwd = {.name = "embed_bwd", .shape = shape_bwd, .enqueue = enqueue_bwd};

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /* next_token_loss.c - output projection, cross-entropy and all their gradients, some rows at a
  * time, so that logits of so few rows exist; kernels cl/next_token_loss.cl and three matrix
- * products: logits = x w^T     dx = dlogits w     dw (+)= dlogits^T x Products take whole buffers:
- * rows behind the first chunk go through a scratch value. */
+ * products:
+ *   logits = x w^T     dx = dlogits w     dw (+)= dlogits^T x
+ * w and dw may lie in slabs, w in any type: a slab is columns of the logits, a part of the sums of
+ * dx, rows of dw. */
 #include "host/ops/launch.h"
+#include "host/ops/product.h"
 
 #include <math.h>
 
-enum { X, W, LABELS };                           /* inputs */
-enum { LOSS, ROW_LOSS, LOGITS, SCRATCH, GRADS }; /* outputs; GRADS: DX and DW where wanted */
-enum { CHUNK, HAS_DX, HAS_DW, DW_AGAIN };        /* attr.i; DW_AGAIN: dw was begun before */
-enum { CAP };                                    /* attr.f */
+enum { X, W, LABELS };                    /* inputs */
+enum { LOSS, ROW_LOSS, LOGITS, GRADS };   /* outputs; GRADS: DX and DW where wanted */
+enum { CHUNK, HAS_DX, HAS_DW, DW_AGAIN }; /* attr.i; DW_AGAIN: dw was begun before */
+enum { CAP };                             /* attr.f */
 typedef enum { FORWARD, BY_X, BY_W } product;
 
 static tti_val out_dx(const tti_node *n) { return n->attr.i[HAS_DX] ? n->out[GRADS] : TTI_NONE; }
@@ -27,9 +30,13 @@ static tt_status shape(tti_graph *g, tti_node *n) {
     tti_out(g, n, LOSS, tti_shape_const(1, 1));
     tti_out(g, n, ROW_LOSS, tti_shape_rows(TTI_ROWS_LAB, 1));
     tti_out(g, n, LOGITS, tti_shape_const(chunk, w.n));
-    tti_out(g, n, SCRATCH, tti_shape_const(chunk, x.cols));
     if (n->attr.i[HAS_DX]) tti_out(g, n, GRADS, x);
-    if (n->attr.i[HAS_DW]) tti_out(g, n, GRADS + n->attr.i[HAS_DX], w);
+    if (!n->attr.i[HAS_DW]) return TT_OK;
+    tti_out(g, n, GRADS + n->attr.i[HAS_DX], w);
+    const tti_dtype type = tti_val_shape(g, out_dw(n))->dtype;
+    if (type != TTI_F32)
+        return tti_fail(TT_E_UNSUPPORTED, "next_token_loss: the gradient of w is %s, not f32",
+                        tti_dtype_name(type));
     return TT_OK;
 }
 
@@ -37,8 +44,8 @@ static tt_status shape(tti_graph *g, tti_node *n) {
 static tti_gemm_shape product_shape(const tti_graph *g, const tti_node *n, product p, size_t rows) {
     const tti_shape *w = tti_val_shape(g, n->in[W]);
     if (p == BY_W) return (tti_gemm_shape){true, false, w->n, w->cols, rows, TTI_F32};
-    if (p == BY_X) return (tti_gemm_shape){false, false, rows, w->cols, w->n, TTI_F32};
-    return (tti_gemm_shape){false, true, rows, w->n, w->cols, TTI_F32};
+    if (p == BY_X) return (tti_gemm_shape){false, false, rows, w->cols, w->n, w->dtype};
+    return (tti_gemm_shape){false, true, rows, w->n, w->cols, w->dtype};
 }
 
 static bool has(const tti_node *n, product p) {
@@ -71,41 +78,52 @@ static double flops(const tti_graph *g, const tti_node *n, const tti_rows *rows)
     return sum;
 }
 
-/* c (+)= op(a) op(b) over `rows` rows; all operands are stored without gaps. */
-static tt_status multiply(tti_exec *e, const tti_node *n, product p, size_t rows,
-                          const tti_val v[3], bool accumulate) {
-    const tti_gemm_call c = {.shape = product_shape(e->graph, n, p, rows),
-                             .lda = tti_x_cols(e, v[0]),
-                             .ldb = tti_x_cols(e, v[1]),
-                             .ldc = tti_x_cols(e, v[2]),
+/* logits = x w^T, for rows of x from `first` on */
+static tt_status project(tti_exec *e, const tti_node *n, size_t first, size_t rows) {
+    const size_t d = tti_x_cols(e, n->in[X]);
+    const tti_gemm_call c = {.shape = product_shape(e->graph, n, FORWARD, rows),
+                             .lda = d,
+                             .ldc = tti_x_cols(e, n->out[LOGITS]),
                              .alpha = 1.0f,
-                             .accumulate = accumulate,
-                             .a = tti_x_mem(e, v[0]),
-                             .b = tti_x_mem(e, v[1]),
-                             .c = tti_x_mem(e, v[2])};
-    return tti_gemm_run(e->gemm, plan_of((tti_node *)(uintptr_t)n, p), &c, e->workspace);
+                             .a = tti_x_mem(e, n->in[X]),
+                             .a_at = first * d,
+                             .c = tti_x_mem(e, n->out[LOGITS])};
+    return tti_x_product(e, &n->gemm, &c, n->in[W], TTI_ROWS_ARE_N);
+}
+
+/* dx = dlogits w, for rows of dx from `first` on */
+static tt_status back_to_x(tti_exec *e, const tti_node *n, size_t first, size_t rows) {
+    const size_t d = tti_x_cols(e, n->in[X]);
+    const tti_gemm_call c = {.shape = product_shape(e->graph, n, BY_X, rows),
+                             .lda = tti_x_cols(e, n->out[LOGITS]),
+                             .ldc = d,
+                             .alpha = 1.0f,
+                             .a = tti_x_mem(e, n->out[LOGITS]),
+                             .c = tti_x_mem(e, out_dx(n)),
+                             .c_at = first * d};
+    return tti_x_product(e, &n->more_gemms[0], &c, n->in[W], TTI_ROWS_ARE_K);
+}
+
+/* dw (+)= dlogits^T x; no rows: zeros where nothing is to be added to */
+static tt_status back_to_w(tti_exec *e, const tti_node *n, size_t first, size_t rows) {
+    const size_t d = tti_x_cols(e, n->in[X]);
+    const tti_gemm_call c = {.shape = product_shape(e->graph, n, BY_W, rows),
+                             .lda = tti_x_cols(e, n->out[LOGITS]),
+                             .ldb = d,
+                             .ldc = d,
+                             .alpha = 1.0f,
+                             .accumulate = first > 0 || e->micro > 0 || n->attr.i[DW_AGAIN],
+                             .a = tti_x_mem(e, n->out[LOGITS]),
+                             .b = tti_x_mem(e, n->in[X]),
+                             .b_at = first * d};
+    return tti_x_product(e, &n->more_gemms[1], &c, out_dw(n), TTI_ROWS_ARE_M);
 }
 
 static const char *defines(tti_exec *e, const tti_node *n) {
     const int grad = n->attr.i[HAS_DX] || n->attr.i[HAS_DW];
     if (n->attr.f[CAP] > 0)
-        return tti_x_defines(e, "-DCHUNK=%d -DGRAD=%d -DCAP=%.9ef", tti_x_chunk(e), grad,
-                             (double)n->attr.f[CAP]);
-    return tti_x_defines(e, "-DCHUNK=%d -DGRAD=%d", tti_x_chunk(e), grad);
-}
-
-/* Rows [from, from + rows) of a become rows [to, ...) of b. */
-static tt_status copy(tti_exec *e, const tti_node *n, const tti_val ab[2], const size_t from_to[2],
-                      size_t rows) {
-    const size_t cols = tti_x_cols(e, ab[0]);
-    tti_launch k = tti_kernel(e->dev, "next_token_loss", "next_token_loss_copy", defines(e, n));
-    tti_arg_mem(&k, tti_x_mem(e, ab[1]));
-    tti_arg_mem(&k, tti_x_mem(e, ab[0]));
-    tti_arg_i32(&k, (int)from_to[1]);
-    tti_arg_i32(&k, (int)from_to[0]);
-    tti_arg_i32(&k, (int)rows);
-    tti_arg_i32(&k, (int)cols);
-    return tti_run_groups(&k, tti_ceil_div(rows * cols, (size_t)tti_x_chunk(e)));
+        return tti_x_defines(e, "-DGRAD=%d -DCAP=%.9ef", grad, (double)n->attr.f[CAP]);
+    return tti_x_defines(e, "-DGRAD=%d", grad);
 }
 
 static tt_status row_losses(tti_exec *e, const tti_node *n, size_t first, size_t rows) {
@@ -119,33 +137,20 @@ static tt_status row_losses(tti_exec *e, const tti_node *n, size_t first, size_t
     return tti_run_groups(&k, rows);
 }
 
-static tt_status enqueue_rows(tti_exec *e, const tti_node *n, size_t first, size_t rows) {
-    const tti_val w = n->in[W], z = n->out[LOGITS], scratch = n->out[SCRATCH];
-    const tti_val dx = out_dx(n), dw = out_dw(n), x = first ? scratch : n->in[X];
-    if (first) TT_TRY(copy(e, n, (tti_val[]){n->in[X], scratch}, (size_t[]){first, 0}, rows));
-    TT_TRY(multiply(e, n, FORWARD, rows, (tti_val[]){x, w, z}, false));
-    TT_TRY(row_losses(e, n, first, rows));
-    if (dw != TTI_NONE) {
-        const bool adds = first > 0 || e->micro > 0 || n->attr.i[DW_AGAIN];
-        TT_TRY(multiply(e, n, BY_W, rows, (tti_val[]){z, x, dw}, adds));
-    }
-    if (dx == TTI_NONE) return TT_OK;
-    TT_TRY(multiply(e, n, BY_X, rows, (tti_val[]){z, w, first ? scratch : dx}, false));
-    if (!first) return TT_OK;
-    return copy(e, n, (tti_val[]){scratch, dx}, (size_t[]){0, first}, rows);
-}
-
 static tt_status enqueue(tti_exec *e, const tti_node *n) {
-    const size_t rows = tti_x_rows(e, n->in[X]), chunk = (size_t)n->attr.i[CHUNK];
-    for (size_t first = 0; first < rows; first += chunk)
-        TT_TRY(enqueue_rows(e, n, first, TT_MIN(chunk, rows - first)));
-    if (rows == 0 && n->attr.i[HAS_DW] && !n->attr.i[DW_AGAIN] && e->micro == 0)
-        TT_TRY(multiply(e, n, BY_W, 0, /* zeros */
-                        (tti_val[]){n->out[LOGITS], n->out[SCRATCH], out_dw(n)}, false));
+    const size_t all = tti_x_rows(e, n->in[X]), chunk = (size_t)n->attr.i[CHUNK];
+    for (size_t first = 0; first < all; first += chunk) {
+        const size_t rows = TT_MIN(chunk, all - first);
+        TT_TRY(project(e, n, first, rows));
+        TT_TRY(row_losses(e, n, first, rows));
+        if (n->attr.i[HAS_DW]) TT_TRY(back_to_w(e, n, first, rows));
+        if (n->attr.i[HAS_DX]) TT_TRY(back_to_x(e, n, first, rows));
+    }
+    if (all == 0 && n->attr.i[HAS_DW]) TT_TRY(back_to_w(e, n, 0, 0));
     tti_launch k = tti_kernel(e->dev, "next_token_loss", "next_token_loss_sum", defines(e, n));
     tti_arg_mem(&k, tti_x_mem(e, n->out[LOSS]));
     tti_arg_mem(&k, tti_x_mem(e, n->out[ROW_LOSS]));
-    tti_arg_i32(&k, (int)rows);
+    tti_arg_i32(&k, (int)all);
     tti_arg_f32(&k, e->loss_scale);
     tti_arg_i32(&k, tti_x_accumulate(e, n));
     return tti_run_groups(&k, 1);
@@ -155,7 +160,8 @@ static const tti_op op = {.name = "next_token_loss",
                           .shape = shape,
                           .prepare = prepare,
                           .enqueue = enqueue,
-                          .flops = flops};
+                          .flops = flops,
+                          .exact_outs = ~0u};
 
 tti_val tti_next_token_loss(tti_graph *g, tti_val x, tti_val w, tti_val loss, float cap,
                             int chunk) {

@@ -37,7 +37,7 @@ static tt_status copy_backward(tti_graph *g, const tti_node *n) {
 static const tti_op op_source = {
     .name = "td_source", .shape = copy_shape, .enqueue = copy_enqueue, .backward = copy_backward};
 
-static tti_val source(tti_graph *g, tti_val param, tti_rows_kind kind) {
+tti_val td_source(tti_graph *g, tti_val param, tti_rows_kind kind) {
     const tti_attr attr = {.i = {(int)kind}};
     return tti_emit(g, &op_source, &param, 1, &attr);
 }
@@ -64,7 +64,7 @@ static void build(td_run *t) {
         if (in->sparse) tti_graph_param_sparse(t->g, t->param[i]);
         const bool was = tti_graph_no_grad(t->g, constant);
         t->source[i] =
-            in->kind == TTI_ROWS_CONST ? t->param[i] : source(t->g, t->param[i], in->kind);
+            in->kind == TTI_ROWS_CONST ? t->param[i] : td_source(t->g, t->param[i], in->kind);
         tti_graph_no_grad(t->g, was);
     }
     t->y = c->build(t->g, t->source, c);
@@ -77,7 +77,7 @@ static void build(td_run *t) {
     if (!t->is_loss) {
         tti_graph_keep(t->g, t->y);
         t->r = tti_graph_param(t->g, "weights", t->f.max.n[y.shape.kind], t->ycols, false);
-        tti_grad_set(t->g, t->y, source(t->g, t->r, y.shape.kind));
+        tti_grad_set(t->g, t->y, td_source(t->g, t->r, y.shape.kind));
     }
     const char *c_why = c->why;
     OK(tti_graph_backward(t->g));
@@ -141,9 +141,7 @@ static void poison(td_run *t) {
         if (tti_plan_place(t->plan, (tti_val)v, &arena, &offset, &bytes) && t->e->mem[v] &&
             t->e->mem[v] != t->ymem)
             fill(t, t->e->mem[v],
-                 tti_shape_count(tti_val_shape(t->g, (tti_val)v), &t->f.max) *
-                     tti_val_shape(t->g, (tti_val)v)->cols,
-                 NAN);
+                 tti_shape_bytes(tti_val_shape(t->g, (tti_val)v), &t->f.max) / sizeof(float), NAN);
     }
 }
 
@@ -179,15 +177,13 @@ static void labels(td_run *t) {
         t->f.in[TTI_IN_LAB_ID][i] %= t->c->i;
 }
 
-static void use_slots(td_run *t) {
-    for (int i = 0; i < t->nin; i++)
-        if (t->c->in[i].sparse)
-            for (size_t u = 0; u < t->f.feed.rows.n[TTI_ROWS_UNIQ]; u++)
-                for (int slot = 0; slot < TD_VOCAB; slot++)
-                    if (t->f.slot_ids[slot] == t->f.in[TTI_IN_IDS_DST][u]) {
-                        t->f.in[TTI_IN_IDS_DST][u] = slot;
-                        break;
-                    }
+void td_use_slots(td_feed *f) {
+    for (size_t u = 0; u < f->feed.rows.n[TTI_ROWS_UNIQ]; u++)
+        for (int slot = 0; slot < TD_VOCAB; slot++)
+            if (f->slot_ids[slot] == f->in[TTI_IN_IDS_DST][u]) {
+                f->in[TTI_IN_IDS_DST][u] = slot;
+                break;
+            }
 }
 
 static void check_shape(td_env *env, const td_case *c, int wg, int vw) {
@@ -196,7 +192,8 @@ static void check_shape(td_env *env, const td_case *c, int wg, int vw) {
     td_feed_make(&t.f, c->batch, tti_device_caps(env->d)->att_rows);
     while (t.nin < TD_MAX_IN && c->in[t.nin].cols) t.nin++;
     labels(&t);
-    use_slots(&t);
+    for (int i = 0; i < t.nin; i++)
+        if (c->in[i].sparse) td_use_slots(&t.f);
     for (int i = 0; i < t.nin; i++) {
         t.rows[i] = td_rows(&t.f, c->in[i].kind, c->in[i].rows);
         const size_t n = t.rows[i] * c->in[i].cols;

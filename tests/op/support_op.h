@@ -76,6 +76,10 @@ size_t td_rows(const td_feed *f, tti_rows_kind kind, size_t rows);
 /* Builds the feed of a batch for attention blocks of att_rows rows. */
 void td_feed_make(td_feed *f, const td_batch *b, int att_rows);
 void td_feed_free(td_feed *f);
+/* Turns the table rows of TTI_IN_IDS_DST into slots: once a feed, for a sparse table. */
+void td_use_slots(td_feed *f);
+/* Rows of the batch from a parameter [rows,cols], which gets their gradient. */
+tti_val td_source(tti_graph *g, tti_val param, tti_rows_kind kind);
 /* Sets the shape of kernels for what is built from now on: work-group, vector, attention rows. */
 void td_shape(tti_device *d, int wg, int vw);
 /* Repeatable numbers in [-1, 1). */

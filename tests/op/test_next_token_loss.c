@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/op/support_op.h"
+#include "tests/op/support_slabs.h"
 
 #include <math.h>
 #include <string.h>
@@ -233,4 +233,42 @@ Test(next_token_loss, rejects_wrong_arguments) {
         td_expect_error(g, t[i].code, t[i].part);
         tti_graph_free(g);
     }
+}
+
+/* i: rows at a time; y: the loss of each row goes into it */
+static tti_val build_slabs(tti_graph *g, tti_val w, const td_slab_case *c) {
+    const tti_val loss = tti_graph_accumulator(g, "loss", tti_shape_const(1, 1));
+    const tti_val x = td_source(g, tti_graph_param(g, "x", 24, c->cols, true), TTI_ROWS_LAB);
+    tti_next_token_loss(g, x, w, loss, 3.0f, c->i);
+    return loss;
+}
+
+static const td_slab_case stored[] = {
+    {"all at once", &ragged, 77, 64, build_slabs, .sums = TD_SUM_OTHERS, .i = 64},
+    {"five rows at a time", &ragged, 301, 70, build_slabs, .sums = TD_SUM_OTHERS, .i = 5},
+    {"no supervised row", &single, 50, 32, build_slabs, .sums = TD_SUM_OTHERS, .i = 4},
+    {0},
+};
+
+Test(next_token_loss, projections_in_slabs_of_every_type) { td_check_slabs(stored); }
+
+/* Beside the rows' gradient and their losses there are only the logits of `chunk` rows. */
+Test(next_token_loss, plans_no_more_than_its_logits) {
+    enum { MOST = 700, D = 128, WORDS = 500, CHUNK = 64 };
+    tti_graph *g = tti_graph_new();
+    const tti_val w = tti_graph_param(g, "w", WORDS, D, true);
+    const tti_val x = td_source(g, tti_graph_param(g, "x", MOST, D, true), TTI_ROWS_LAB);
+    const tti_val loss = tti_graph_accumulator(g, "loss", tti_shape_const(1, 1));
+    tti_next_token_loss(g, x, w, loss, 0, CHUNK);
+    cr_assert_eq(tti_graph_backward(g), TT_OK, "%s", tt_error());
+    cr_assert_eq(tti_graph_finish(g), TT_OK);
+    const tti_rows rows = {.n = {[TTI_ROWS_LAB] = MOST}};
+    tti_plan *plan;
+    cr_assert_eq(tti_plan_new(&plan, g, &rows, 64, SIZE_MAX / 64 * 64), TT_OK);
+    const tti_plan_bytes b = tti_plan_get_bytes(plan);
+    const size_t row_losses = (MOST * 4 + 63) / 64 * 64;
+    cr_expect_eq(b.kept + b.transient, 4 * (2 * MOST * D + CHUNK * WORDS) + row_losses,
+                 "%zu and %zu bytes", b.kept, b.transient);
+    tti_plan_free(plan);
+    tti_graph_free(g);
 }
