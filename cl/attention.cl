@@ -20,7 +20,7 @@ typedef struct {
     global const float *q, *ks, *vs, *kr, *vr;
     global const int *qpos, *spos, *rpos, *soff, *roff;
     int row0, rows, seq, h;
-    uint seqno, seed, step;
+    uint seqno, seed, step, key;
 } att_fwd_args;
 
 ATT_INLINE void att_fwd(const int nq, const att_fwd_args a, TILE float *kt, TILE float *vt,
@@ -57,7 +57,7 @@ ATT_INLINE void att_fwd(const int nq, const att_fwd_args a, TILE float *kt, TILE
                 for (int j = 0; j < up * nq; j++) s[j] = ATT_CAPPED(s[j]);
             if (r.mask) att_mask(nq, s, kp, up, qp);
 #if DROP
-            att_keep(nq, keep, kp, r.n, qp, a.seqno, a.h, a.seed, a.step);
+            att_keep(nq, keep, kp, r.n, qp, a.seqno, a.key, a.seed, a.step);
 #endif
             for (int u = 0; u < nq; u++) {
                 floatv top = m[u], sum = SPLAT(0.0f);
@@ -98,12 +98,14 @@ attention_fwd(global float *restrict o, global float *restrict lse, global const
               global const int *restrict blk, global const int *restrict qpos,
               global const int *restrict qseq, global const int *restrict spos,
               global const int *restrict rpos, global const int *restrict soff,
-              global const int *restrict roff, const uint seed, const uint step) {
+              global const int *restrict roff, const uint seed, const uint step,
+              const uint stream) {
     TILE float kt[KB * DH], vt[KB * DH];
     TILE int kp[KB];
     global const int *b = blk + 4 * get_group_id(0);
     att_fwd_args a = {o, lse, q, ks, vs, kr, vr, qpos, spos, rpos, soff, roff,
-                      b[0], b[1], b[2], (int)get_group_id(1), 0, seed, step};
+                      b[0], b[1], b[2], (int)get_group_id(1), 0, seed, step,
+                      DROP_KEY(stream, get_group_id(1))};
     if (DROP) a.seqno = qseq[a.row0];
     if (NQ == 2 && a.rows <= VW) att_fwd(1, a, kt, vt, kp);
     else att_fwd(NQ, a, kt, vt, kp);

@@ -36,7 +36,7 @@ typedef struct {
     global const float *g, *o, *lse, *q, *ks, *vs, *kr, *vr;
     global const int *spos, *rpos, *soff, *roff;
     int seq;
-    uint seqno, seed, step;
+    uint seqno, seed, step, stream;
 } att_bwd_args;
 
 // d[j] += sum over rows i of w[j,i] x[i] for n of the KG keys at d; w has ld numbers a key.
@@ -137,7 +137,7 @@ ATT_INLINE void att_bwd(const int nq, const att_bwd_args a, int h, int row0, int
                 for (int j = 0; j < up * nq; j++) s[j] = ATT_CAPPED(s[j]);
             if (r.mask) att_mask(nq, s, kp, up, qp);
 #if DROP
-            att_keep(nq, keep, kp, r.n, qp, a.seqno, h, a.seed, a.step);
+            att_keep(nq, keep, kp, r.n, qp, a.seqno, DROP_KEY(a.stream, h), a.seed, a.step);
 #endif
             att_gradients(nq, s, dp, lse, delta, keep, up);
             if (WANT_DQ)
@@ -166,11 +166,12 @@ attention_bwd(global float *restrict dq, global float *restrict dk, global float
               global const float *restrict kr, global const float *restrict vr,
               global const int *restrict qseq, global const int *restrict spos,
               global const int *restrict rpos, global const int *restrict soff,
-              global const int *restrict roff, const uint seed, const uint step) {
+              global const int *restrict roff, const uint seed, const uint step,
+              const uint stream) {
     float kt[KB * DH], vt[KB * DH];
     int kp[KB];
     att_bwd_args a = {dq, dk, dv, 0, g, o, lse, q, ks, vs, kr, vr, spos, rpos, soff, roff,
-                      (int)get_group_id(0), 0, seed, step};
+                      (int)get_group_id(0), 0, seed, step, stream};
     const int first = soff[a.seq], end = soff[a.seq + 1], kh = get_group_id(1);
     if (first == end) return;
     if (DROP) a.seqno = qseq[first];
@@ -199,12 +200,12 @@ attention_dq(global float *restrict dq, global float *restrict delta,
              global const int *restrict blk, global const int *restrict qseq,
              global const int *restrict spos, global const int *restrict rpos,
              global const int *restrict soff, global const int *restrict roff, const uint seed,
-             const uint step) {
+             const uint step, const uint stream) {
     TILE float kt[KB * DH], vt[KB * DH];
     TILE int kp[KB];
     global const int *b = blk + 4 * get_group_id(0);
     att_bwd_args a = {dq, 0, 0, delta, g, o, lse, q, ks, vs, kr, vr, spos, rpos, soff, roff,
-                      b[2], 0, seed, step};
+                      b[2], 0, seed, step, stream};
     if (DROP) a.seqno = qseq[b[0]];
     att_bwd(NQ, a, get_group_id(1), b[0], b[1], kt, vt, kp);
 }

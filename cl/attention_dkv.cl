@@ -32,10 +32,9 @@ ATT_INLINE void att_mask_keys(floatv *s, TILE const int *qp, int n, const intv *
 
 #if DROP
 // As att_keep: the same numbers, with keys in the lanes.
-ATT_INLINE intv att_keep_keys(intv kp, int qp, uint seq, int h, uint seed, uint step) {
+ATT_INLINE intv att_keep_keys(intv kp, int qp, uint seq, uint key, uint seed, uint step) {
     uintv r[4];
-    att_philox(as_uintv(kp >> 3), (uintv)(qp), (uintv)(seq), (uintv)(DROP_STREAM(h)), seed, step,
-               r);
+    att_philox(as_uintv(kp >> 3), (uintv)(qp), (uintv)(seq), (uintv)(key), seed, step, r);
     const intv word = (kp >> 1) & 3;
     uintv x = word == 1 ? r[1] : r[0];
     x = word == 2 ? r[2] : x;
@@ -53,14 +52,14 @@ typedef struct {
 
 // Turns scores s and products dp = SCALE do.v into w (in s) and ds (in dp) for n staged queries.
 ATT_INLINE void att_gradients_keys(floatv *s, floatv *dp, TILE const att_queries *t, int n,
-                                   const intv *kp, uint seqno, int h, uint seed, uint step) {
+                                   const intv *kp, uint seqno, uint key, uint seed, uint step) {
     for (int j = 0; j < n; j++)
         for (int u = 0; u < NQ; u++) {
             const int i = j * NQ + u;
             const floatv p = att_exp2(s[i] - SPLAT(t->lse[j]));
             floatv w = p, x = dp[i];
 #if DROP
-            const intv keep = att_keep_keys(kp[u], t->pos[j], seqno, h, seed, step);
+            const intv keep = att_keep_keys(kp[u], t->pos[j], seqno, key, seed, step);
             w = keep != 0 ? p * SPLAT(KEEP) : SPLAT(0.0f);
             x = keep != 0 ? x * SPLAT(KEEP) : SPLAT(0.0f);
 #endif
@@ -79,7 +78,8 @@ attention_dkv(global float *restrict dk, global float *restrict dv, global const
               global const float *restrict q, global const float *restrict ks,
               global const float *restrict vs, global const int *restrict blk,
               global const int *restrict qseq, global const int *restrict spos,
-              global const int *restrict soff, const uint seed, const uint step) {
+              global const int *restrict soff, const uint seed, const uint step,
+              const uint stream) {
     TILE att_queries tile;
     global const int *b = blk + 4 * get_group_id(0);
     const int row0 = b[0], rows = b[1], kh = get_group_id(1);
@@ -116,7 +116,7 @@ attention_dkv(global float *restrict dk, global float *restrict dv, global const
             if (SOFTCAP)
                 for (int j = 0; j < up * NQ; j++) s[j] = ATT_CAPPED(s[j]);
             if (SEES_SOME || n % KG != 0) att_mask_keys(s, tile.pos, up, kp);
-            att_gradients_keys(s, dp, &tile, up, kp, seqno, h, seed, step);
+            att_gradients_keys(s, dp, &tile, up, kp, seqno, DROP_KEY(stream, h), seed, step);
             for (int j = 0; j < up; j += KG) {
                 if (WANT_DV) att_axpys(NQ, av, s + j * NQ, tile.g + j * DH);
                 if (WANT_DK) att_axpys(NQ, ak, dp + j * NQ, tile.q + j * DH);

@@ -56,10 +56,10 @@ static void shape_kernels(launch_shape *s, const tti_exec *e, const tti_node *n,
     s->kv_heads = (size_t)i[KV_HEADS];
     int at = snprintf(s->defines, sizeof s->defines,
                       "-DWG=%d -DVW=%d -DNQ=%d -DKB=%d -DKG=%d -DCW=%d -DDH=%d -DHEADS=%d -DKVH=%d"
-                      " -DSCALE=%.9ef -DCAUSAL=%d -DWINDOW=%d -DSITE=%d -DDROP=%uu"
+                      " -DSCALE=%.9ef -DCAUSAL=%d -DWINDOW=%d -DDROP=%uu"
                       " -DKEEP=%.9ef",
                       wg, vw, nq, c->cpu ? 32 : group, group, cw, dim, i[HEADS], i[KV_HEADS],
-                      (double)n->attr.f[SCALE], i[CAUSAL], i[WINDOW], i[SITE], (unsigned)drop,
+                      (double)n->attr.f[SCALE], i[CAUSAL], i[WINDOW], (unsigned)drop,
                       65536.0 / (65536.0 - drop));
     if (i[CACHED]) at += snprintf(s->defines + at, sizeof s->defines - (size_t)at, " -DCACHED=1");
     if (n->attr.f[SOFTCAP] > 0)
@@ -77,9 +77,11 @@ static void args(tti_launch *k, const tti_exec *e, const tti_node *n, const int 
 }
 
 /* groups x heads work-groups, after the dropout key as last arguments */
-static tt_status launch(tti_launch *k, const tti_exec *e, size_t groups, size_t heads, size_t wg) {
+static tt_status launch(tti_launch *k, const tti_exec *e, const tti_node *n, size_t groups,
+                        size_t heads, size_t wg) {
     tti_arg_u32(k, e->seed);
     tti_arg_u32(k, e->step);
+    tti_arg_u32(k, TTI_STREAM_DROPOUT + 16 * (uint32_t)n->attr.i[SITE]);
     return tti_run(k, 2, (size_t[]){groups * wg, heads}, (size_t[]){wg, 1});
 }
 
@@ -104,7 +106,7 @@ static tt_status enqueue(tti_exec *e, const tti_node *n) {
     tti_arg_mem(&k, tti_x_mem(e, n->out[0]));
     tti_arg_mem(&k, tti_x_mem(e, n->out[1]));
     args(&k, e, n, order);
-    return launch(&k, e, tti_x_rows(e, n->in[BLK]), s.heads, s.wg);
+    return launch(&k, e, n, tti_x_rows(e, n->in[BLK]), s.heads, s.wg);
 }
 
 /* Gradient outputs by bit, TTI_NONE where not wanted; delta is the last. */
@@ -133,7 +135,7 @@ static tt_status run_dq(tti_exec *e, const tti_node *n, const outputs *o) {
     tti_arg_mem(&k, tti_x_mem(e, o->dq));
     tti_arg_mem(&k, tti_x_mem(e, o->delta));
     args(&k, e, n, order);
-    return launch(&k, e, tti_x_rows(e, n->in[BLK]), s.heads, s.wg);
+    return launch(&k, e, n, tti_x_rows(e, n->in[BLK]), s.heads, s.wg);
 }
 
 static tt_status run_dkv(tti_exec *e, const tti_node *n, const outputs *o) {
@@ -146,7 +148,7 @@ static tt_status run_dkv(tti_exec *e, const tti_node *n, const outputs *o) {
     args(&k, e, n, first);
     tti_arg_mem(&k, tti_x_mem(e, o->delta));
     args(&k, e, n, then);
-    return launch(&k, e, tti_x_rows(e, n->in[BLK]), s.kv_heads, s.wg);
+    return launch(&k, e, n, tti_x_rows(e, n->in[BLK]), s.kv_heads, s.wg);
 }
 
 static tt_status run_together(tti_exec *e, const tti_node *n, const outputs *o) {
@@ -158,7 +160,7 @@ static tt_status run_together(tti_exec *e, const tti_node *n, const outputs *o) 
     tti_arg_mem(&k, tti_x_mem(e, o->dk));
     tti_arg_mem(&k, tti_x_mem(e, o->dv));
     args(&k, e, n, order);
-    return launch(&k, e, tti_x_rows(e, n->in[SOFF]) - 1, s.kv_heads, 1);
+    return launch(&k, e, n, tti_x_rows(e, n->in[SOFF]) - 1, s.kv_heads, 1);
 }
 
 static tt_status enqueue_bwd(tti_exec *e, const tti_node *n) {
@@ -243,7 +245,12 @@ static double flops_bwd(const tti_graph *g, const tti_node *n, const tti_rows *r
 /* ---- gradient ---- */
 
 static const tti_op op_bwd = {
-    .name = "attention_bwd", .shape = shape_bwd, .enqueue = enqueue_bwd, .flops = flops_bwd};
+    .name = "attention_bwd",
+    .shape = shape_bwd,
+    .enqueue = enqueue_bwd,
+    .flops = flops_bwd,
+    /* scores are made again from these, and lse is that of the scores as they were */
+    .exact_ins = 1u << Q | 1u << KS | 1u << VS | 1u << KR | 1u << VR};
 
 static tt_status backward(tti_graph *g, const tti_node *n) {
     if (tti_val_shape(g, n->in[Q])->kind != TTI_ROWS_SEL)
@@ -268,8 +275,12 @@ static tt_status backward(tti_graph *g, const tti_node *n) {
     return tti_graph_status(g);
 }
 
-static const tti_op op = {
-    .name = "attention", .shape = shape, .enqueue = enqueue, .backward = backward, .flops = flops};
+static const tti_op op = {.name = "attention",
+                          .shape = shape,
+                          .enqueue = enqueue,
+                          .backward = backward,
+                          .flops = flops,
+                          .exact_outs = 1u << 1}; /* lse */
 
 /* ---- builder ---- */
 
