@@ -17,7 +17,7 @@ static const char usage[] =
     "longest\n"
     "sequence; where that is all that the model reads, the largest batch. The settings that are "
     "not\n"
-    "given (recompute, kept, keys, and weights of full and lora) are then the fastest that fit, "
+    "given (recompute, kept, keys, and the weights of lora) are then the fastest that fit, "
     "by\n"
     "arithmetic; of those about equally fast the one that rounds least.\n"
     "\n" TTI_SHAPE_HELP "  --memory SIZE        bytes that the run may use, as 8G or 512M\n"
@@ -79,7 +79,7 @@ static void print_settings(tti_str *s, const plan_job *j) {
     tti_str_printf(s, "time: %.4g TFLOP a step, %.3f of keep 1 without recomputation",
                    j->cost.flops / 1e12, relative_time(j));
     if (j->rate > 0)
-        tti_str_printf(s, "; %.3g s at %.4g GFLOP/s", j->cost.flops / j->rate, j->rate / 1e9);
+        tti_str_printf(s, "; %.4g s at %.4g GFLOP/s", j->cost.flops / j->rate, j->rate / 1e9);
     tti_str_putc(s, '\n');
 }
 
@@ -111,7 +111,7 @@ static tt_status refuse(plan_job *j) {
     tti_cost c;
     tt_status status = TT_OK;
     if (j->cost.total == SIZE_MAX) {
-        status = plan_cost(j, &j->d, true, &c); /* sets the message, which names the value */
+        status = plan_cost(j, &j->d, false, &c); /* sets the message, which names the value */
         tti_str_puts(&s, tt_error());
     } else {
         tti_str_puts(&s, "the run needs ");

@@ -45,6 +45,11 @@ static void table_row(tti_str *s, const char *name, size_t bytes) {
     tti_str_putc(s, '\n');
 }
 
+enum {
+    SETTINGS = TTI_DIAL_RECOMPUTE | TTI_DIAL_KEPT | TTI_DIAL_KEYS | TTI_DIAL_WEIGHTS |
+               TTI_DIAL_HEAD | TTI_DIAL_OPTIMIZER
+};
+
 static void show_plan(const tti_event *e) {
     const tti_bytes *b = &e->bytes;
     tti_str s = {0};
@@ -55,6 +60,13 @@ static void show_plan(const tti_event *e) {
         tti_str_printf(&s, "%s\n", e->data);
     else if (e->cut > 0)
         tti_str_printf(&s, "%zu samples are longer than fits and cut\n", e->cut);
+    if (e->limit > 0) {
+        tti_str_puts(&s, "within ");
+        tti_bytes_say(&s, e->limit);
+        tti_str_puts(&s, ": ");
+        tti_dials_say(&s, e->dials, SETTINGS, TTI_SAY_KEYS);
+        tti_str_putc(&s, '\n');
+    }
     tti_str_puts(&s, "device memory, bytes:\n");
     table_row(&s, "weights", b->weights);
     table_row(&s, "gradients", b->gradients);
@@ -150,8 +162,10 @@ static tt_status print_plan(const tti_event *e) {
                    b->weights, b->gradients, b->optimizer, b->kept);
     tti_str_printf(&s, "\"transient\": %zu, \"inputs\": %zu, \"workspace\": %zu, ", b->transient,
                    b->inputs, b->workspace);
-    tti_str_printf(&s, "\"evaluation\": %zu, \"first_pass\": %zu, \"total\": %zu}", e->eval_bytes,
-                   e->scout_bytes, b->total + e->eval_bytes + e->scout_bytes);
+    tti_str_printf(&s, "\"evaluation\": %zu, \"first_pass\": %zu, \"total\": %zu, \"settings\": {",
+                   e->eval_bytes, e->scout_bytes, b->total + e->eval_bytes + e->scout_bytes);
+    tti_dials_json(&s, e->dials);
+    tti_str_puts(&s, "}}");
     if (s.status == TT_OK) puts(s.p);
     tt_status status = s.status;
     tti_str_free(&s);
@@ -226,7 +240,8 @@ static int train(const char *const *args, size_t nargs, tti_train_opts *o, const
 
 int cmd_train(int argc, char **argv) {
     tti_train_opts o = {0};
-    const char *device = NULL, *gemm = NULL;
+    const char *device = NULL, *gemm = NULL, *memory = NULL;
+    char limit[64];
     const tti_opt options[] = {
         {"--resume", NULL, TTI_OPT_FLAG, &o.resume,
          "go on from the newest checkpoint in the output folder"},
@@ -234,6 +249,8 @@ int cmd_train(int argc, char **argv) {
          "remove an earlier run from the output folder and begin anew"},
         {"--dry-run", NULL, TTI_OPT_FLAG, &o.dry_run,
          "read everything, print the memory that the run needs, and end"},
+        {"--memory", "SIZE", TTI_OPT_TEXT, &memory,
+         "as memory.limit=SIZE: 6G, 512M; settings at auto are then the fastest that fit"},
         {"--device", "SPEC", TTI_OPT_TEXT, &device, "see tokentune devices --help"},
         {"--gemm", "NAME", TTI_OPT_TEXT, &gemm, "auto, clblast or tile"},
     };
@@ -244,12 +261,16 @@ int cmd_train(int argc, char **argv) {
     const tti_command command = {
         "train", "CONFIG.yaml [key=value ...]", summary, options, TT_COUNT(options), 1, SIZE_MAX,
         keys.p};
-    const char **args = tti_calloc((size_t)argc, sizeof *args);
+    const char **args = tti_calloc((size_t)argc + 1, sizeof *args);
     size_t nargs;
     int status = TTI_EXIT_FAILED;
     if (!args || keys.status != TT_OK)
         tti_cli_failed();
     else if (tti_cli_parse(&command, argc, argv, args, &nargs, &status)) {
+        if (memory) {
+            snprintf(limit, sizeof limit, "memory.limit=%s", memory);
+            args[nargs++] = limit;
+        }
         if (o.resume && o.overwrite)
             status = tti_cli_usage("train: --resume and --overwrite exclude each other");
         else

@@ -20,9 +20,8 @@ typedef struct {
     double rate; /* operations a second; 0: unknown */
 } plan_job;
 
-/* The cost of d; without_gemm: the workspace of matrix products counts as none, and nothing is
- * measured. Over the largest buffer: total SIZE_MAX. */
-tt_status plan_cost(plan_job *j, const tti_dials *d, bool without_gemm, tti_cost *out);
+/* The cost of d for job, a plan_job: see tti_budget. Over the largest buffer: total SIZE_MAX. */
+tt_status plan_cost(void *job, const tti_dials *d, bool exact, tti_cost *out);
 /* Opens the device where one is asked for, finds the open sizes and settings, sets d and cost and
  * the other figures; *fits says whether they fit. */
 tt_status plan_find(plan_job *j, bool *fits);

@@ -23,21 +23,18 @@ static tt_status load(plan_job *j, const tti_dials *d) {
     return TT_OK;
 }
 
-tt_status plan_cost(plan_job *j, const tti_dials *d, bool without_gemm, tti_cost *out) {
+tt_status plan_cost(void *job, const tti_dials *d, bool exact, tti_cost *out) {
+    plan_job *j = job;
     TT_TRY(load(j, d));
     tti_session_opts o = tti_session_defaults();
     o.training = true;
     tti_dials_session(d, &o);
     o.max = tti_shape_args_rows(j->a, d, tti_model_get_info(j->model), j->caps.att_rows);
     *out = (tti_cost){.total = SIZE_MAX};
-    tt_status s = tti_session_plan_work(&out->bytes, &out->flops, &j->caps,
-                                        without_gemm ? NULL : j->gemm, j->model, &o);
+    tt_status s = tti_session_plan_work(&out->bytes, &out->flops, &j->caps, exact ? j->gemm : NULL,
+                                        j->model, &o);
     if (s == TT_OK) out->total = out->bytes.total;
     return s == TT_E_MEMORY ? TT_OK : s;
-}
-
-static tt_status cost_of(void *ctx, const tti_dials *d, tti_cost *out) {
-    return plan_cost(ctx, d, true, out);
 }
 
 /* A device that is described by the command line need not be there. */
@@ -76,7 +73,7 @@ static tt_status describe_budget(plan_job *j) {
     } else {
         j->d.seq = TT_MIN(j->d.seq, longest);
     }
-    j->budget = (tti_budget){.cost = cost_of,
+    j->budget = (tti_budget){.cost = plan_cost,
                              .ctx = j,
                              .limit = j->caps.memory,
                              .longest = longest,
@@ -87,30 +84,9 @@ static tt_status describe_budget(plan_job *j) {
     }
     /* what was given may still be named as a way out: sizes, and the method */
     j->budget.open &= ~a->given;
+    if (a->d.method == TTI_CONFIG_FULL) j->budget.open &= ~(unsigned)TTI_DIAL_WEIGHTS;
     j->budget.advise = SIZES | TTI_DIAL_METHOD | ((SETTINGS | OTHERS) & ~a->given);
     return TT_OK;
-}
-
-/* The workspace of matrix products is known only for sizes that are: where it is too much the
- * search is made again with less. */
-static tt_status search(plan_job *j, bool *fits) {
-    const size_t limit = j->budget.limit;
-    const tti_dials asked = j->d;
-    tt_status s = TT_OK;
-    bool found;
-    for (int i = 0; i < 3 && s == TT_OK; i++) {
-        tti_cost c = {.total = SIZE_MAX};
-        j->d = asked;
-        found = j->budget.open == 0;
-        if (!found) s = tti_budget_sizes(&j->budget, &j->d, &c, &found);
-        if (s == TT_OK) s = plan_cost(j, &j->d, false, &j->cost);
-        *fits = s == TT_OK && j->cost.total <= limit;
-        if (s != TT_OK || *fits || !found || j->budget.open == 0 || j->cost.total == SIZE_MAX)
-            break;
-        j->budget.limit = limit - TT_MIN(limit, j->cost.total - c.total);
-    }
-    j->budget.limit = limit;
-    return s;
 }
 
 static tt_status compare(plan_job *j) {
@@ -118,10 +94,10 @@ static tt_status compare(plan_job *j) {
     tti_dials d = j->d;
     d.recompute = TTI_RECOMPUTE_NONE;
     d.recompute_keys = false;
-    TT_TRY(plan_cost(j, &d, true, &c));
+    TT_TRY(plan_cost(j, &d, false, &c));
     j->no_recompute_flops = c.flops;
     d.keep = 1;
-    TT_TRY(plan_cost(j, &d, true, &c));
+    TT_TRY(plan_cost(j, &d, false, &c));
     j->plain_flops = c.flops;
     return TT_OK;
 }
@@ -129,8 +105,9 @@ static tt_status compare(plan_job *j) {
 tt_status plan_find(plan_job *j, bool *fits) {
     TT_TRY(open_device(j));
     TT_TRY(describe_budget(j));
-    TT_TRY(search(j, fits));
+    TT_TRY(tti_budget_find(&j->budget, &j->d, &j->cost, fits));
     TT_TRY(compare(j));
+    TT_TRY(load(j, &j->d)); /* whose largest layer is measured */
     if (j->a->gflops > 0)
         j->rate = j->a->gflops * 1e9;
     else if (j->dev)

@@ -101,7 +101,7 @@ tt_status plan_trade(plan_job *j, tti_str *out) {
                        "keys", "bytes", "MiB", "time");
     for (size_t i = 0; i < n; i++) {
         tti_cost c;
-        TT_TRY(plan_cost(j, &rows[i], true, &c));
+        TT_TRY(plan_cost(j, &rows[i], false, &c));
         const size_t total = c.total == SIZE_MAX ? SIZE_MAX : c.total + scratch;
         const double time = j->plain_flops > 0 ? c.flops / j->plain_flops : 0;
         const bool fits = total <= j->budget.limit;

@@ -145,6 +145,22 @@ void tti_bytes_say(tti_str *out, size_t bytes) {
     const double b = (double)bytes;
     if (b >= 1024.0 * (1 << 20))
         tti_str_printf(out, "%.2f GiB", b / 1024 / (1 << 20));
-    else
+    else if (b >= 1 << 20)
         tti_str_printf(out, "%.1f MiB", b / (1 << 20));
+    else
+        tti_str_printf(out, "%.1f KiB", b / 1024);
+}
+
+void tti_bytes_table(tti_str *out, const tti_bytes *b) {
+    const struct {
+        const char *name;
+        size_t bytes;
+    } row[] = {{"weights", b->weights},      {"gradients", b->gradients},
+               {"optimizer", b->optimizer},  {"kept activations", b->kept},
+               {"transients", b->transient}, {"inputs", b->inputs},
+               {"workspace", b->workspace}};
+    for (size_t i = 0; i < TT_COUNT(row); i++) {
+        tti_str_printf(out, "%s%s ", i > 0 ? ", " : "", row[i].name);
+        tti_bytes_say(out, row[i].bytes);
+    }
 }

@@ -3,7 +3,7 @@
  * those that fit in so many bytes.
  *
  * A budget asks its caller what a set of dials costs. Two things can be looked for:
- *   settings  recompute, kept, keys, weights: of the combinations that fit the fastest by
+ *   settings  recompute, kept, keys, frozen weights: of the combinations that fit the fastest by
  *             arithmetic; of those about equally fast the one that rounds least
  *   sizes     keep, length and batch: the largest keep that fits with a short length and a batch of
  *             one; where that is all tokens the largest length; where that is all that the model
@@ -78,8 +78,9 @@ typedef struct {
 } tti_cost;
 
 typedef struct {
-    /* What d costs; failures end the search. */
-    tt_status (*cost)(void *ctx, const tti_dials *d, tti_cost *out);
+    /* What d costs; exact: the scratch of matrix products too, which takes longer to say. Failures
+     * end the search. */
+    tt_status (*cost)(void *ctx, const tti_dials *d, bool exact, tti_cost *out);
     void *ctx;
     size_t limit;    /* bytes */
     unsigned open;   /* dials that may be set */
@@ -88,18 +89,17 @@ typedef struct {
     size_t most;     /* BATCH: at most */
 } tti_budget;
 
-/* Sets the open settings of *d; *fits false: nothing fits, and *d is what needs least. *c is the
- * cost of *d. */
-tt_status tti_budget_settings(const tti_budget *b, tti_dials *d, tti_cost *c, bool *fits);
-/* Sets the open sizes of *d, then its open settings for these sizes. Open sizes begin as *d has
- * them for seq and as 1 for batch. *fits false: not even the smallest keep fits; *d has it. */
-tt_status tti_budget_sizes(const tti_budget *b, tti_dials *d, tti_cost *c, bool *fits);
+/* Sets what is open of *d: sizes, which begin as *d has them for seq and as 1 for batch, then
+ * settings for these sizes. *c is the exact cost of *d. *fits false: nothing does, and *d has the
+ * settings that need least, and the smallest keep where it is open. */
+tt_status tti_budget_find(const tti_budget *b, tti_dials *d, tti_cost *c, bool *fits);
 /* Appends the smallest changes of *d that would fit: "memory.recompute=mlp would need 5.2 GiB; or
  * select.keep=0.21 5.9 GiB". */
 tt_status tti_budget_advice(tti_str *out, const tti_budget *b, const tti_dials *d, tti_say how);
 
-/* Appends "5.2 GiB". */
+/* Appends "5.2 GiB"; "weights 3.1 GiB, gradients 44.3 MiB, ..". */
 void tti_bytes_say(tti_str *out, size_t bytes);
+void tti_bytes_table(tti_str *out, const tti_bytes *b);
 
 /* Floating-point operations a second of d in a product of m's largest layer, rows tokens at once,
  * as the GEMM service chooses it; takes a fraction of a second. m may be loaded without a device.

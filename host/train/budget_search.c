@@ -6,12 +6,11 @@
 enum { KEEP_STEPS = 1000 }; /* keep is sought as a multiple of one part in so many */
 
 /* A rank, in floating-point operations: what rounds more goes behind what rounds less where their
- * arithmetic is about the same; trained weights lose their f32 last. */
+ * arithmetic is about the same. */
 static double rank(const tti_dials *d, double flops) {
-    const bool full = d->method == TTI_CONFIG_FULL;
     if (d->kept != TTI_F32) flops *= 1.01;
     if (!d->recompute_keys && d->keys == TTI_Q8) flops *= 1.005;
-    if (d->weights != TTI_AS_STORED && d->weights != TTI_F32) flops *= full ? 2 : 1.005;
+    if (d->weights != TTI_AS_STORED && d->weights != TTI_F32) flops *= 1.005;
     return flops;
 }
 
@@ -24,7 +23,7 @@ enum { MOST_SETTINGS = 3 * 2 * 3 * 2 };
 /* All combinations of the open settings of d; returns their number. */
 static size_t combine(const tti_budget *b, const tti_dials *d, tti_dials out[MOST_SETTINGS]) {
     const unsigned open = b->open;
-    const bool lower = (open & TTI_DIAL_WEIGHTS) && d->method != TTI_CONFIG_QLORA;
+    const bool lower = (open & TTI_DIAL_WEIGHTS) && d->method == TTI_CONFIG_LORA;
     size_t n = 0;
     for (int w = 0; w < (lower ? 2 : 1); w++)
         for (int r = 0; r < (open & TTI_DIAL_RECOMPUTE ? 3 : 1); r++)
@@ -51,7 +50,7 @@ static tt_status choose(const tti_budget *b, tti_dials *d, tti_cost *c, bool *fo
     *found = false;
     *least = all[n - 1];
     for (size_t i = 0; i < n; i++) {
-        TT_TRY(b->cost(b->ctx, &all[i], &cost));
+        TT_TRY(b->cost(b->ctx, &all[i], false, &cost));
         if (cost.total < least_cost.total) {
             *least = all[i];
             least_cost = cost;
@@ -66,11 +65,6 @@ static tt_status choose(const tti_budget *b, tti_dials *d, tti_cost *c, bool *fo
     *d = *found ? best : *least;
     *c = *found ? best_cost : least_cost;
     return TT_OK;
-}
-
-tt_status tti_budget_settings(const tti_budget *b, tti_dials *d, tti_cost *c, bool *found) {
-    tti_dials least;
-    return choose(b, d, c, found, &least);
 }
 
 /* ---- sizes ---- */
@@ -91,13 +85,13 @@ static tt_status largest(const tti_budget *b, tti_dials *d, unsigned dial, size_
     tti_dials t = *d;
     *out = 0;
     set_size(&t, dial, low);
-    TT_TRY(b->cost(b->ctx, &t, &c));
+    TT_TRY(b->cost(b->ctx, &t, false, &c));
     if (!fits(b, &c)) return TT_OK;
     size_t good = low, step = TT_MAX(low, 1), bad = high + 1;
     while (bad - good > 1) {
         const size_t v = good + (bad > high ? TT_MIN(step, high - good) : (bad - good) / 2);
         set_size(&t, dial, v);
-        TT_TRY(b->cost(b->ctx, &t, &c));
+        TT_TRY(b->cost(b->ctx, &t, false, &c));
         if (fits(b, &c)) {
             good = v;
             step *= 2;
@@ -114,7 +108,7 @@ static tt_status largest(const tti_budget *b, tti_dials *d, unsigned dial, size_
 static tt_status grow(const tti_budget *b, tti_dials *d, bool *found) {
     tti_cost c;
     size_t v;
-    TT_TRY(b->cost(b->ctx, d, &c));
+    TT_TRY(b->cost(b->ctx, d, false, &c));
     *found = fits(b, &c);
     if (!*found && (b->open & TTI_DIAL_KEEP)) {
         TT_TRY(largest(b, d, TTI_DIAL_KEEP, 1, KEEP_STEPS, &v));
@@ -150,16 +144,27 @@ static tt_status sizes(const tti_budget *b, tti_dials *d, tti_cost *c, bool *fou
     return choose(b, d, c, &any, &least);
 }
 
-tt_status tti_budget_sizes(const tti_budget *b, tti_dials *d, tti_cost *c, bool *found) {
-    const tti_dials given = *d;
-    if (d->method == TTI_CONFIG_FULL && (b->open & TTI_DIAL_WEIGHTS)) {
-        tti_budget exact = *b;
-        exact.open &= ~(unsigned)TTI_DIAL_WEIGHTS;
-        TT_TRY(sizes(&exact, d, c, found));
-        if (*found) return TT_OK;
-        *d = given;
+/* The scratch of matrix products is known only for sizes that are: where it is too much the search
+ * is made again with less. */
+tt_status tti_budget_find(const tti_budget *b, tti_dials *d, tti_cost *c, bool *found) {
+    enum { SIZES = TTI_DIAL_KEEP | TTI_DIAL_SEQ | TTI_DIAL_BATCH, TRIES = 4 };
+    const tti_dials asked = *d;
+    tti_budget less = *b;
+    tti_dials least;
+    for (int i = 0; i < TRIES; i++) {
+        tti_cost rough;
+        bool enough = true;
+        *d = asked;
+        if (b->open & SIZES)
+            TT_TRY(sizes(&less, d, &rough, &enough));
+        else if (b->open)
+            TT_TRY(choose(&less, d, &rough, &enough, &least));
+        TT_TRY(b->cost(b->ctx, d, true, c));
+        *found = fits(b, c);
+        if (*found || !enough || !b->open || c->total == SIZE_MAX) break;
+        less.limit = b->limit - TT_MIN(b->limit, c->total - rough.total);
     }
-    return sizes(b, d, c, found);
+    return TT_OK;
 }
 
 /* ---- advice ---- */
@@ -238,7 +243,7 @@ static tt_status say(tti_str *out, size_t *said, const tti_dials *d, unsigned wh
 static tt_status say_first(tti_str *out, size_t *said, const changes *x, size_t most, tti_say how) {
     tti_cost c;
     for (size_t i = 0; i < x->n && most > 0; i++) {
-        TT_TRY(x->b->cost(x->b->ctx, &x->to[i], &c));
+        TT_TRY(x->b->cost(x->b->ctx, &x->to[i], true, &c));
         if (!fits(x->b, &c)) continue;
         TT_TRY(say(out, said, &x->to[i], x->which[i], c.total, how));
         most--;
@@ -260,7 +265,7 @@ static tt_status say_size(tti_str *out, size_t *said, const changes *x, unsigned
     TT_TRY(largest(x->b, &d, dial, low, high, &v));
     if (v == 0) return TT_OK;
     if (dial == TTI_DIAL_KEEP) set_size(&d, dial, v / 10 * 10);
-    TT_TRY(x->b->cost(x->b->ctx, &d, &c));
+    TT_TRY(x->b->cost(x->b->ctx, &d, true, &c));
     return fits(x->b, &c) ? say(out, said, &d, dial, c.total, how) : TT_OK;
 }
 
@@ -286,7 +291,7 @@ static tt_status say_all(tti_str *out, const tti_budget *b, const tti_dials *fro
             unsigned also = small ? dials & (TTI_DIAL_KEEP | TTI_DIAL_BATCH) : 0;
             if (also & TTI_DIAL_KEEP) t.keep = TT_MIN(t.keep, 0.1);
             if (also & TTI_DIAL_BATCH) t.batch = 1;
-            TT_TRY(b->cost(b->ctx, &t, &c));
+            TT_TRY(b->cost(b->ctx, &t, true, &c));
             if (fits(b, &c)) return say(out, &said, &t, which | also, c.total, how);
         }
     }

@@ -9,6 +9,7 @@
 #define TT_HOST_TRAIN_TRAINER_H
 
 #include <signal.h>
+#include "host/train/budget.h"
 #include "host/train/config.h"
 #include "host/train/evaluate.h"
 #include "host/train/session.h"
@@ -38,7 +39,9 @@ typedef struct {
     const tti_scores *scores; /* EVAL, TEST */
     bool best;                /* EVAL: better than all before */
     const char *path;
-    const char *device; /* PLAN */
+    const char *device;     /* PLAN */
+    const tti_dials *dials; /* PLAN: the settings, as given or found */
+    size_t limit;           /* PLAN: memory.limit */
 } tti_event;
 
 typedef struct {

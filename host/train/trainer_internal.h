@@ -3,6 +3,7 @@
 #ifndef TT_HOST_TRAIN_TRAINER_INTERNAL_H
 #define TT_HOST_TRAIN_TRAINER_INTERNAL_H
 
+#include "host/train/budget.h"
 #include "host/train/checkpoint.h"
 #include "host/train/metrics_log.h"
 #include "host/train/schedule.h"
@@ -24,6 +25,10 @@ typedef struct {
     tti_export about;
     char *template; /* about.template */
     tti_str data;   /* causal: what was read, in words */
+
+    /* trainer_budget.c */
+    tti_dials dials; /* as configured, and where memory.limit asks for it, as found */
+    unsigned given;  /* those that the configuration leaves no choice of */
 
     /* trainer_setup.c */
     tti_device *dev;
@@ -58,8 +63,23 @@ tt_status tti_job_causal(tti_job *r);
 /* trainer_setup.c: the output folder and the checkpoint to go on from; device, model, sessions. */
 tt_status tti_job_folder(tti_job *r);
 tt_status tti_job_setup(tti_job *r);
-/* TT_E_MEMORY where the plan of all sessions is more than the device has. */
-tt_status tti_job_fits(const tti_job *r);
+/* Loads the model; d NULL: shapes only, to plan with before any memory is taken. */
+tt_status tti_job_model(tti_job *r, tti_device *d);
+tt_status tti_job_steps(tti_job *r);
+/* The bytes of all sessions, into r->last, and the operations of a batch (may be NULL), before any
+ * is made; gemm NULL: without the scratch of matrix products. */
+tt_status tti_job_plan(tti_job *r, tti_gemm *gemm, double *flops);
+/* trainer_budget.c: the dials of the configuration, or of the checkpoint where that was found. */
+tt_status tti_job_dials(tti_job *r);
+/* Finds the dials that are left open; loads the model for them. Then r->last has the plan. */
+tt_status tti_job_budget(tti_job *r);
+/* Appends the dials found, as lines of the text in checkpoints. */
+void tti_job_found(tti_str *out, const tti_job *r);
+/* TT_E_MEMORY, with what would fit, where the plan of all sessions is more than the device has. */
+tt_status tti_job_fits(tti_job *r);
+/* The same where the device refused memory (the message says what) though it should have had it.
+ * Frees the sessions and the model. */
+tt_status tti_job_refused(tti_job *r);
 void tti_job_free(tti_job *r);
 /* trainer.c */
 void tti_job_event(tti_job *r, tti_event_kind kind);

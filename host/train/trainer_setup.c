@@ -140,7 +140,7 @@ static tti_model_opts model_options(const tti_job *r) {
     if (c->model.pooling >= 0)
         o.pooling = c->model.pooling == TTI_POOLING_MEAN ? TTI_POOL_MEAN : TTI_POOL_FIRST;
     o.seed = (uint32_t)c->train.seed;
-    o.method = c->method.name == TTI_CONFIG_LORA ? TTI_METHOD_LORA : TTI_METHOD_FULL;
+    tti_dials_model(&r->dials, &o);
     o.lora_rank = (int)c->method.rank;
     o.lora_alpha = (float)c->method.alpha;
     o.lora_dropout = (float)c->method.dropout;
@@ -161,14 +161,15 @@ static tti_model_opts model_options(const tti_job *r) {
     return o;
 }
 
-/* d NULL: shapes only, to plan with before any memory is taken. */
-static tt_status load_model(tti_job *r, tti_device *d) {
+tt_status tti_job_model(tti_job *r, tti_device *d) {
     const tti_model_opts o = model_options(r);
     const char *dir = r->c->model.path;
     if (r->c->model.random_weights && o.method == TTI_METHOD_LORA)
         return tti_fail(TT_E_ARG, "model.random_weights: adapters need trained weights below them; "
                                   "use method.name=full");
     if (r->checkpoint && o.method == TTI_METHOD_FULL) dir = r->checkpoint;
+    tti_model_free(r->model);
+    r->model = NULL;
     return tti_model_load(&r->model, d, dir, &o);
 }
 
@@ -190,17 +191,20 @@ static tti_session_opts session_options(tti_job *r) {
     o.eps = (float)c->train.eps;
     o.weight_decay = (float)c->train.weight_decay;
     o.max_grad_norm = (float)c->train.max_grad_norm;
+    tti_dials_session(&r->dials, &o);
     return o;
 }
 
-static tt_status make_steps(tti_job *r) {
+tt_status tti_job_steps(tti_job *r) {
     const tti_config *c = r->c;
     bool sparse = false;
     for (size_t i = 0; i < tti_model_nparams(r->model); i++)
         sparse = sparse || tti_model_param(r->model, i)->sparse;
-    const tti_steps_opts o = {.batch = (size_t)c->train.batch,
+    tti_steps_free(r->steps);
+    r->steps = NULL;
+    const tti_steps_opts o = {.batch = r->dials.batch,
                               .accumulate = (size_t)c->train.accumulate,
-                              .keep = c->select.keep,
+                              .keep = r->dials.keep,
                               .epochs = c->train.epochs,
                               .steps = (uint64_t)c->train.steps,
                               .seed = (uint32_t)c->train.seed,
@@ -242,15 +246,14 @@ static tt_status make_scout(tti_job *r) {
     return TT_OK;
 }
 
-/* The bytes of all sessions, before any is made. */
-static tt_status plan(tti_job *r) {
+tt_status tti_job_plan(tti_job *r, tti_gemm *gemm, double *flops) {
     const tti_session_opts o = session_options(r);
     const tti_caps *caps = tti_device_caps(r->dev);
-    TT_TRY(tti_session_plan(&r->last.bytes, caps, r->gemm, r->model, &o));
+    TT_TRY(tti_session_plan_work(&r->last.bytes, flops, caps, gemm, r->model, &o));
     if (r->c->select.policy == TTI_SELECT_LOSS) {
         const tti_session_opts first = scout_options(r);
         tti_bytes b;
-        TT_TRY(tti_session_plan(&b, caps, r->gemm, r->model, &first));
+        TT_TRY(tti_session_plan(&b, caps, gemm, r->model, &first));
         r->last.scout_bytes = b.total - b.weights;
     }
     if (eval_longest(r) == 0) return TT_OK;
@@ -258,8 +261,8 @@ static tt_status plan(tti_job *r) {
     tti_bytes bytes;
     e.loss = r->about.task == TTI_TASK_CAUSAL;
     e.max = tti_evaluator_rows(tti_model_get_info(r->model), caps->att_rows, eval_longest(r),
-                               (size_t)r->c->train.batch);
-    TT_TRY(tti_session_plan(&bytes, caps, r->gemm, r->model, &e));
+                               r->dials.batch);
+    TT_TRY(tti_session_plan(&bytes, caps, gemm, r->model, &e));
     r->last.eval_bytes = bytes.total - bytes.weights;
     return TT_OK;
 }
@@ -287,6 +290,7 @@ static tt_status make_sessions(tti_job *r) {
 static tt_status begin_state(tti_job *r) {
     tti_str text = {0};
     tti_config_text(&text, r->c, true);
+    tti_job_found(&text, r);
     r->state.train_sum = tti_samples_digest(&r->train);
     r->state.eval_sum = r->eval.n > 0 ? tti_samples_digest(&r->eval) : 0;
     r->state.config = text.status == TT_OK ? tti_strdup(text.p) : NULL;
@@ -308,30 +312,25 @@ static void fill_figures(tti_job *r) {
     }
 }
 
-tt_status tti_job_fits(const tti_job *r) {
-    tti_bytes all = r->last.bytes;
-    all.transient += r->last.scout_bytes + r->last.eval_bytes;
-    all.total += r->last.scout_bytes + r->last.eval_bytes;
-    return tti_bytes_fit(&all, tti_device_caps(r->dev));
-}
-
 tt_status tti_job_setup(tti_job *r) {
     TT_TRY(tti_tokenizer_load(&r->tokenizer, r->c->model.path));
     TT_TRY(tti_job_data(r));
     TT_TRY(tti_device_open(&r->dev, r->c->device));
+    if (r->c->memory.limit > 0) tti_device_limit(r->dev, (size_t)r->c->memory.limit);
     TT_TRY(tti_gemm_new(&r->gemm, r->dev, r->c->gemm));
     if (r->resumed) TT_TRY(tti_gemm_choices_load(r->gemm, r->state.gemm));
-    TT_TRY(load_model(r, NULL));
+    TT_TRY(tti_job_dials(r));
+    TT_TRY(tti_job_model(r, NULL));
     TT_TRY(tti_job_encode(r));
-    TT_TRY(r->resumed ? check_data(r) : begin_state(r));
+    if (r->resumed) TT_TRY(check_data(r));
     if (r->resumed) TT_TRY(check_best(r));
-    TT_TRY(make_steps(r));
-    TT_TRY(plan(r));
+    TT_TRY(tti_job_steps(r));
+    TT_TRY(tti_job_budget(r));
+    if (!r->resumed) TT_TRY(begin_state(r));
     fill_figures(r);
     if (r->o->dry_run) return TT_OK;
     TT_TRY(tti_job_fits(r));
-    tti_model_free(r->model);
-    r->model = NULL;
-    TT_TRY(load_model(r, r->dev));
-    return make_sessions(r);
+    tt_status s = tti_job_model(r, r->dev);
+    if (s == TT_OK) s = make_sessions(r);
+    return s == TT_E_MEMORY ? tti_job_refused(r) : s;
 }
