@@ -118,6 +118,7 @@ struct tti_model {
     tti_hf_config *config;
     tti_quant_config quant; /* what config.json says of the checkpoint */
     tti_st *st;             /* while it is loaded */
+    bool turned; /* weights stored [in, out] are [out, in] here, as bitsandbytes has them */
     const tti_family *family;
     tti_sizes sizes;
     tti_model_info info;
@@ -202,6 +203,9 @@ tt_status tti_model_allocate(tti_model *m);
 void tti_model_release(tti_model *m);
 
 /* ---- types.c: which type each parameter has in memory ---- */
+/* A matrix of the body's linear layers: opts.weights is its type, unless it trains beside adapters.
+ */
+bool tti_model_is_body(const tti_model *m, const tti_param *p);
 bool tti_model_is_table(const tti_model *m, const char *name); /* of embeddings */
 /* Whether name is a layer of the head that a classifier has behind its body. */
 bool tti_model_in_head(const tti_model *m, const char *name);
@@ -251,6 +255,8 @@ typedef struct {
 /* The tensor of a parameter: its name may be with and without the body's prefix, and LayerNorm's
  * weight and bias be the gamma and beta of old. */
 tt_status tti_model_stored(const tti_model *m, const tti_st *st, const char *name, tti_stored *out);
+/* Whether x is quantised and has p's rows and columns, so that its bytes can be p's. */
+bool tti_model_stored_alike(const tti_param *p, const tti_stored *x);
 /* Opens m->st where there is need of it: to load, to check, or to see how weights are quantised. */
 tt_status tti_model_open_checkpoint(tti_model *m);
 void tti_model_close_checkpoint(tti_model *m);
@@ -258,6 +264,27 @@ tt_status tti_model_load_weights(tti_model *m);
 tt_status tti_model_fresh(tti_model *m, size_t i); /* draws parameter i */
 /* Checks and uploads a tensor as parameter i; of a model without a device, checks its shape. */
 tt_status tti_model_take(tti_model *m, size_t i, const tti_stored *x);
+
+/* ---- reader.c: for rewriting checkpoints ---- */
+bool tti_st_is_float(const tti_st_tensor *t);
+typedef struct {
+    tti_stored x;
+    size_t count;
+    uint8_t *packed; /* a quantised one */
+} tti_reader;
+/* Zero-initialised it may be closed. */
+tt_status tti_reader_open(tti_reader *r, const tti_stored *x);
+void tti_reader_close(tti_reader *r);
+void tti_reader_drop(const tti_reader *r); /* the pages that were read */
+tt_status tti_reader_f32(const tti_reader *r, float *dst, size_t first, size_t n);
+/* Writes all of it as dtype: as it is where it has that type. name: for messages. */
+tt_status tti_reader_copy(const tti_reader *r, tti_st_writer *w, const char *name,
+                          tti_st_dtype dtype);
+/* TT_E_NUMERIC: an element, counted from `first`, that dtype cannot hold. */
+tt_status tti_check_held(const char *name, tti_st_dtype dtype, const float *v, size_t first,
+                         size_t n);
+/* Whether t is a part (scales and the like) of a quantised weight in st. */
+bool tti_stored_is_part(const tti_st *st, const tti_st_tensor *t);
 
 /* ---- model.c ---- */
 /* Writes the parameters whose `stored` is not 0 to dir/file. */

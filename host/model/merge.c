@@ -4,10 +4,7 @@
 #include "host/model/internal.h"
 #include "host/model/merge.h"
 
-#include <math.h>
 #include <string.h>
-
-enum { CHUNK = 1 << 16 }; /* floats that are copied at a time */
 
 /* One tensor to be written. */
 typedef struct {
@@ -15,7 +12,6 @@ typedef struct {
     tti_stored from;
     const tti_lora *lora; /* NULL: copied */
     tti_st_dtype dtype;
-    uint8_t *packed; /* while a quantised one is read */
 } output;
 
 typedef struct {
@@ -26,11 +22,6 @@ typedef struct {
     output *outs;
     size_t nouts, cap;
 } merge;
-
-static bool is_float(const tti_st_tensor *t) {
-    return t->dtype == TTI_ST_F32 || t->dtype == TTI_ST_F16 || t->dtype == TTI_ST_BF16 ||
-           t->dtype == TTI_ST_F64;
-}
 
 static const tti_st_tensor *in_adapter(const merge *g, const tti_param *p) {
     char name[256];
@@ -73,8 +64,8 @@ static tt_status add(merge *g, const char *name, const tti_stored *from, const t
                      tti_st_dtype dtype) {
     const tti_st_tensor *t = from->t;
     TT_TRY(TTI_GROW(g->outs, g->cap, g->nouts + 1));
-    if (g->dtype != TTI_ST_OTHER && (from->quantised || is_float(t))) dtype = g->dtype;
-    if (t->dtype == TTI_ST_OTHER || (lora && !from->quantised && !is_float(t)))
+    if (g->dtype != TTI_ST_OTHER && (from->quantised || tti_st_is_float(t))) dtype = g->dtype;
+    if (t->dtype == TTI_ST_OTHER || (lora && !from->quantised && !tti_st_is_float(t)))
         return tti_fail(TT_E_UNSUPPORTED, "%s: %s is %s; an adapter is merged into float weights",
                         t->file, t->name, t->dtype_name);
     g->quantised = g->quantised || from->quantised;
@@ -99,7 +90,7 @@ static tt_status find_all(merge *g, tti_stored *of, tti_st_dtype *usual, bool *h
         const tti_param *p = &m->params[i];
         if (p->computed || strstr(p->name, ".lora_")) continue;
         TT_TRY(tti_model_stored(m, g->base, p->name, &of[i]));
-        if (i == 0 && of[i].t && is_float(of[i].t)) *usual = of[i].t->dtype;
+        if (i == 0 && of[i].t && tti_st_is_float(of[i].t)) *usual = of[i].t->dtype;
         const bool whole = in_adapter(g, p) != NULL;
         *head = *head || (whole && !of[i].t);
         if (whole) continue;
@@ -109,14 +100,6 @@ static tt_status find_all(merge *g, tti_stored *of, tti_st_dtype *usual, bool *h
         TT_TRY(tti_model_take(m, i, &of[i]));
     }
     return TT_OK;
-}
-
-/* Scales and the like go with the weight whose they are. */
-static bool is_part(const merge *g, const tti_st_tensor *t) {
-    char owner[256];
-    const size_t n = tti_quantised_owner(t->name);
-    snprintf(owner, sizeof owner, "%.*s", (int)n, t->name);
-    return n > 0 && n < sizeof owner && tti_st_find(g->base, owner);
 }
 
 /* A checkpoint of a bare body keeps its names unless a head comes to stand beside them. */
@@ -133,7 +116,7 @@ static tt_status plan(merge *g) {
         size_t i = 0;
         while (i < m->nparams && of[i].t != t) i++;
         const bool own = i < m->nparams;
-        if (!own && (is_stale_copy(g, t) || is_part(g, t))) continue;
+        if (!own && (is_stale_copy(g, t) || tti_stored_is_part(g->base, t))) continue;
         if (own) whole = in_adapter(g, &m->params[i]);
         const tti_stored from =
             own && !whole ? of[i] : (tti_stored){.st = g->base, .t = whole ? whole : t};
@@ -163,61 +146,6 @@ done:
 
 /* ---- writing ---- */
 
-static tt_status check_values(const output *o, const float *v, size_t first, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        bool held = isfinite(v[i]);
-        if (o->dtype == TTI_ST_F16) held = isfinite(tti_f16_to_f32(tti_f32_to_f16(v[i])));
-        if (o->dtype == TTI_ST_BF16) held = isfinite(tti_bf16_to_f32(tti_f32_to_bf16(v[i])));
-        if (!held)
-            return tti_fail(TT_E_NUMERIC, "%s: element %zu would be %g, which %s cannot hold%s",
-                            o->name, first + i, (double)v[i],
-                            o->dtype == TTI_ST_F16 ? "f16" : "the type",
-                            o->dtype == TTI_ST_F16 ? "; write bf16 or f32" : "");
-    }
-    return TT_OK;
-}
-
-static tt_status open_output(output *o) {
-    const tti_stored *x = &o->from;
-    if (!x->quantised) return TT_OK;
-    if (!(o->packed = tti_malloc(x->layout.bytes))) return TT_E_NOMEM;
-    return tti_quantised_fill(x->st, x->t->name, &x->layout, o->packed);
-}
-
-static void close_output(output *o) {
-    if (o->from.quantised)
-        tti_quantised_drop(o->from.st, o->from.t->name);
-    else
-        tti_st_drop(o->from.t);
-    tti_free(o->packed);
-    o->packed = NULL;
-}
-
-static tt_status read_f32(const output *o, float *dst, size_t first, size_t n) {
-    if (!o->packed) return tti_st_read_f32(o->from.t, dst, first, n);
-    tti_dequantise(&o->from.layout, o->packed, first, n, dst);
-    return TT_OK;
-}
-
-static tt_status copy(tti_st_writer *w, const output *o) {
-    const tti_stored *x = &o->from;
-    const size_t count = x->quantised ? x->layout.rows * x->layout.cols : x->t->count;
-    if (!x->quantised && x->t->dtype == o->dtype)
-        return tti_st_writer_write(w, x->t->data, x->t->bytes);
-    float *v = tti_malloc(CHUNK * sizeof *v);
-    if (!v) return TT_E_NOMEM;
-    tt_status s = TT_OK;
-    for (size_t at = 0, n; at < count && s == TT_OK; at += n) {
-        n = TT_MIN(count - at, (size_t)CHUNK);
-        TT_GO(read_f32(o, v, at, n));
-        TT_GO(check_values(o, v, at, n));
-        TT_GO(tti_st_writer_write_f32(w, v, n));
-    }
-done:
-    tti_free(v);
-    return s;
-}
-
 static tt_status read_all(const tti_st_tensor *t, float **out) {
     if (!(*out = tti_malloc((t->count + 1) * sizeof **out))) return TT_E_NOMEM;
     return tti_st_read_f32(t, *out, 0, t->count);
@@ -239,7 +167,8 @@ static void add_product(double *sum, const tti_lora *l, const tti_param *w, cons
     }
 }
 
-static tt_status write_merged(const merge *g, tti_st_writer *w, const output *o) {
+static tt_status write_merged(const merge *g, tti_st_writer *w, const output *o,
+                              const tti_reader *from) {
     const tti_lora *l = o->lora;
     const tti_param *p = &g->m->params[l->base];
     const size_t rank = g->m->params[l->a].rows, cols = p->cols;
@@ -249,11 +178,11 @@ static tt_status write_merged(const merge *g, tti_st_writer *w, const output *o)
     if (s == TT_OK) s = read_all(in_adapter(g, &g->m->params[l->a]), &a);
     if (s == TT_OK) s = read_all(in_adapter(g, &g->m->params[l->b]), &b);
     for (size_t r = 0; r < p->rows && s == TT_OK; r++) {
-        TT_GO(read_f32(o, row, r * cols, cols));
+        TT_GO(tti_reader_f32(from, row, r * cols, cols));
         for (size_t c = 0; c < cols; c++) sum[c] = (double)row[c];
         add_product(sum, l, p, a, b, rank, r);
         for (size_t c = 0; c < cols; c++) row[c] = (float)sum[c];
-        TT_GO(check_values(o, row, r * cols, cols));
+        TT_GO(tti_check_held(o->name, o->dtype, row, r * cols, cols));
         TT_GO(tti_st_writer_write_f32(w, row, cols));
     }
 done:
@@ -277,10 +206,12 @@ static tt_status write_weights(const merge *g, const char *dir) {
     tt_status s = path ? tti_st_writer_begin(&w, path) : TT_E_NOMEM;
     for (size_t k = 0; k < g->nouts && s == TT_OK; k++) s = declare(w, &g->outs[k]);
     for (size_t k = 0; k < g->nouts && s == TT_OK; k++) {
-        output *o = &g->outs[k];
-        s = open_output(o);
-        if (s == TT_OK) s = o->lora ? write_merged(g, w, o) : copy(w, o);
-        close_output(o);
+        const output *o = &g->outs[k];
+        tti_reader r;
+        s = tti_reader_open(&r, &o->from);
+        if (s == TT_OK)
+            s = o->lora ? write_merged(g, w, o, &r) : tti_reader_copy(&r, w, o->name, o->dtype);
+        tti_reader_close(&r);
     }
     if (s == TT_OK) s = tti_st_writer_commit(w);
     tti_st_writer_free(w);

@@ -18,6 +18,8 @@ tti_model_opts tti_model_defaults(void) {
                             .max_alloc = SIZE_MAX / 2};
 }
 
+enum { WRITTEN = 1 << 20 }; /* numbers on their way into a file at a time */
+
 static const char generation_file[] = "generation_config.json";
 
 /* How to generate, where the model came with it: kept, for its folder may be gone when the model is
@@ -38,6 +40,8 @@ static tt_status load(tti_model *m) {
     TT_TRY(tti_hf_config_read(&m->config, m->dir));
     TT_TRY(tti_quantised_config(m->config->json, m->config->path, &m->quant));
     TT_TRY(tti_model_read_config(m));
+    const int weights = m->opts.weights == TTI_AS_STORED ? (int)m->quant.type : m->opts.weights;
+    m->turned = weights == TTI_NF4;
     TT_TRY(tti_model_declare(m));
     TT_TRY(tti_lora_declare(m));
     if (!(m->fresh = tti_calloc(m->nparams, 1))) return TT_E_NOMEM;
@@ -95,26 +99,51 @@ tti_param *tti_model_param_of(tti_model *m, const tti_graph *g, tti_val v) {
     return tti_model_find(m, tti_value_at(g, v)->name);
 }
 
+tt_status tti_model_bind(tti_model *m, const tti_graph *g, tti_exec *e) {
+    for (size_t v = 0; v < tti_graph_values(g); v++) {
+        const tti_value *val = tti_value_at(g, (tti_val)v);
+        if (val->kind != TTI_VALUE_PARAM) continue;
+        const tti_param *p = tti_model_param_of(m, g, (tti_val)v);
+        if (!p) return tti_fail(TT_E_INTERNAL, "the graph has no parameter %s", val->name);
+        tti_exec_bind_slabs(e, (tti_val)v, p->slabs, p->nslabs);
+        if (val->grad != TTI_NONE) tti_exec_bind_slabs(e, val->grad, p->gslabs, p->nslabs);
+    }
+    return TT_OK;
+}
+
+/* Types of 16 bits stay what they are in a file; quantised ones, which no training made, do not. */
+static tti_st_dtype file_type(const tti_param *p) {
+    return p->layout.type == TTI_F16    ? TTI_ST_F16
+           : p->layout.type == TTI_BF16 ? TTI_ST_BF16
+                                        : TTI_ST_F32;
+}
+
+static tt_status write_values(tti_model *m, tti_st_writer *w, const tti_param *p) {
+    const size_t count = p->rows * p->cols, slab = p->slabs[0].rows * p->cols;
+    const size_t step = p->layout.block ? slab : TT_MIN(count, (size_t)WRITTEN);
+    float *values = tti_malloc(step * sizeof *values);
+    tt_status s = values ? TT_OK : TT_E_NOMEM;
+    for (size_t at = 0; at < count && s == TT_OK; at += step) {
+        const size_t n = TT_MIN(step, count - at);
+        s = tti_model_read_part(m, p, at, n, values);
+        if (s == TT_OK) s = tti_st_writer_write_f32(w, values, n);
+    }
+    tti_free(values);
+    return s;
+}
+
 static tt_status write_tensors(tti_model *m, tti_st_writer *w, const uint8_t *stored) {
     for (size_t i = 0; i < m->nparams; i++) {
         const tti_param *p = &m->params[i];
         char name[256];
         if (!stored[i]) continue;
         tti_model_file_name(m, p, name);
-        TT_TRY(tti_st_writer_declare(w, name, TTI_ST_F32, p->vector ? 1 : 2,
+        TT_TRY(tti_st_writer_declare(w, name, file_type(p), p->vector ? 1 : 2,
                                      p->vector ? (size_t[]){p->cols, 0}
                                                : (size_t[]){p->rows, p->cols}));
     }
-    for (size_t i = 0; i < m->nparams; i++) {
-        const tti_param *p = &m->params[i];
-        if (!stored[i]) continue;
-        float *values = tti_malloc(p->rows * p->cols * sizeof *values);
-        if (!values) return TT_E_NOMEM;
-        tt_status s = tti_model_read(m, p, values);
-        if (s == TT_OK) s = tti_st_writer_write_f32(w, values, p->rows * p->cols);
-        tti_free(values);
-        TT_TRY(s);
-    }
+    for (size_t i = 0; i < m->nparams; i++)
+        if (stored[i]) TT_TRY(write_values(m, w, &m->params[i]));
     return tti_st_writer_commit(w);
 }
 
@@ -130,6 +159,16 @@ tt_status tti_model_write_file(tti_model *m, const char *dir, const char *file,
     return s;
 }
 
+/* The type of the body's matrices: transformers loads everything in it. */
+static const char *torch_type(const tti_model *m) {
+    for (size_t i = 0; i < m->nparams; i++) {
+        const tti_st_dtype t = file_type(&m->params[i]);
+        if (m->params[i].layer >= 0 && t != TTI_ST_F32)
+            return t == TTI_ST_F16 ? "float16" : "bfloat16";
+    }
+    return "float32";
+}
+
 static tt_status write_config(tti_model *m, const char *dir, const char *const *labels, int n) {
     tt_status s = TT_E_NOMEM;
     char *path = tti_path_join(dir, "config.json");
@@ -142,12 +181,13 @@ static tt_status write_config(tti_model *m, const char *dir, const char *const *
     if (mean) tti_warn("the model was trained with mean pooling; transformers reads position 0");
     TT_GO(tti_json_set(extra, "tokentune_pooling",
                        mean ? cJSON_CreateString("mean") : cJSON_CreateNull()));
+    TT_GO(tti_quantised_set_config(extra, &(tti_quant_config){.type = TTI_F32}));
     const tti_hf_config_edit edit = {.architecture = m->info.architecture,
                                      .problem_type = m->opts.task == TTI_TASK_CAUSAL ? NULL
                                                      : m->opts.task == TTI_TASK_REGRESS
                                                          ? "regression"
                                                          : "single_label_classification",
-                                     .dtype = "float32",
+                                     .dtype = torch_type(m),
                                      .num_labels = m->info.num_labels,
                                      .labels = n == m->info.num_labels ? labels : NULL,
                                      .extra = extra};

@@ -49,6 +49,7 @@ typedef struct {
     bool vector; /* rank 1 in files */
     bool trainable, sparse, decay;
     bool transposed;   /* a dense layer's weight stored [in, out] */
+    bool turned;       /* the same, but [out, in] here, as bitsandbytes has it: NF4 */
     bool computed;     /* a table made from config.json: in no checkpoint */
     int layer;         /* of the body, from 0; -1: none */
     tti_dtype gtype;   /* of the gradient */
@@ -113,6 +114,8 @@ const tti_arena *tti_model_arena(const tti_model *m, size_t i);
 /* Gradients for all trained parameters; sparse ones have step_uniq rows. */
 tt_status tti_model_alloc_gradients(tti_model *m, size_t step_uniq);
 void tti_model_free_gradients(tti_model *m);
+/* p's gradient as f32, of the whole parameter; of a sparse one, of the rows it has; waits. */
+tt_status tti_model_read_gradient(tti_model *m, const tti_param *p, float *dst);
 /* Bytes of weights (all) and of gradients, as allocated or, without a device, as they would be. */
 size_t tti_model_weight_bytes(const tti_model *m);
 size_t tti_model_gradient_bytes(const tti_model *m, size_t step_uniq);
@@ -152,6 +155,8 @@ typedef struct {
 /* Describes the model's forward pass (and loss) in g. */
 tt_status tti_model_forward(tti_model *m, tti_graph *g, const tti_forward_opts *o,
                             tti_forward_out *out);
+/* Binds all PARAM values of g, and their gradients where there are any, in their slabs. */
+tt_status tti_model_bind(tti_model *m, const tti_graph *g, tti_exec *e);
 /* The parameter a PARAM value of g stands for. */
 tti_param *tti_model_param_of(tti_model *m, const tti_graph *g, tti_val v);
 

@@ -43,8 +43,11 @@ tt_status tti_model_add_dense(tti_model *m, const char *module, size_t in, size_
                               bool transposed) {
     char name[224];
     snprintf(name, sizeof name, "%s.weight", module);
+    const bool turned = transposed && m->turned;
+    transposed = transposed && !turned;
     TT_TRY(tti_model_add_param(m, name, transposed ? in : out, transposed ? out : in, false, true));
     m->params[m->nparams - 1].transposed = transposed;
+    m->params[m->nparams - 1].turned = turned;
     return bias ? tti_model_add_vector(m, module, "bias", out) : TT_OK;
 }
 

@@ -71,13 +71,16 @@ static tti_dtype head_type(const tti_model *m, tti_dtype weights) {
 
 typedef enum { SMALL, BODY, OUTER } role; /* SMALL: f32 in any case */
 
+bool tti_model_is_body(const tti_model *m, const tti_param *p) {
+    return !p->vector && !p->computed && !strstr(p->name, ".lora_") &&
+           !tti_model_is_table(m, p->name) && !tti_model_in_head(m, p->name) &&
+           strcmp(p->name, "lm_head.weight");
+}
+
 static role role_of(const tti_model *m, const tti_param *p) {
     if (p->vector || p->computed || strstr(p->name, ".lora_")) return SMALL;
     if (p->trainable && (p->sparse || m->opts.method == TTI_METHOD_LORA)) return SMALL;
-    if (tti_model_is_table(m, p->name) || tti_model_in_head(m, p->name) ||
-        !strcmp(p->name, "lm_head.weight"))
-        return OUTER;
-    return BODY;
+    return tti_model_is_body(m, p) ? BODY : OUTER;
 }
 
 /* How the checkpoint has p, where it is quantised there; where only config.json is at hand, as it
@@ -93,7 +96,7 @@ static tt_status as_stored(const tti_model *m, const tti_param *p, role r, bool 
         return TT_OK;
     }
     TT_TRY(tti_model_stored(m, m->st, p->name, &x));
-    *found = x.t && x.quantised && x.layout.rows == p->rows && x.layout.cols == p->cols;
+    *found = tti_model_stored_alike(p, &x);
     *l = x.layout;
     return TT_OK;
 }

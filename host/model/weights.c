@@ -38,11 +38,24 @@ tt_status tti_model_stored(const tti_model *m, const tti_st *st, const char *nam
     return TT_OK;
 }
 
+/* Whether the file has rows and columns the other way: a Conv1D's weight is [in, out] in plain
+ * files and [out, in] in those of bitsandbytes. */
+static bool is_turned(const tti_param *p, const tti_stored *x) {
+    const bool bnb = x->quantised && x->layout.type == TTI_NF4;
+    return (p->turned && !bnb) || (p->transposed && bnb);
+}
+
 static bool shape_fits(const tti_param *p, const tti_stored *x) {
+    const bool turned = is_turned(p, x);
+    const size_t rows = turned ? p->cols : p->rows, cols = turned ? p->rows : p->cols;
     const tti_st_tensor *t = x->t;
-    if (x->quantised) return x->layout.rows == p->rows && x->layout.cols == p->cols && !p->vector;
+    if (x->quantised) return x->layout.rows == rows && x->layout.cols == cols && !p->vector;
     if (p->vector) return t->rank == 1 && t->dim[0] == p->cols;
-    return t->rank == 2 && t->dim[0] == p->rows && t->dim[1] == p->cols;
+    return t->rank == 2 && t->dim[0] == rows && t->dim[1] == cols;
+}
+
+bool tti_model_stored_alike(const tti_param *p, const tti_stored *x) {
+    return x->t && x->quantised && !is_turned(p, x) && shape_fits(p, x);
 }
 
 static tt_status check_shape(const tti_param *p, const tti_stored *x) {
@@ -50,6 +63,8 @@ static tt_status check_shape(const tti_param *p, const tti_stored *x) {
     if (shape_fits(p, x)) return TT_OK;
     if (p->vector)
         snprintf(asked, sizeof asked, "[%zu]", p->cols);
+    else if (is_turned(p, x))
+        snprintf(asked, sizeof asked, "[%zu, %zu]", p->cols, p->rows);
     else
         snprintf(asked, sizeof asked, "[%zu, %zu]", p->rows, p->cols);
     if (x->quantised)
@@ -74,6 +89,26 @@ static tt_status read_packed(const tti_source *from, size_t first, size_t count,
     return TT_OK;
 }
 
+/* data: the whole tensor, of p's columns and rows. */
+static tt_status read_turned(const tti_source *from, size_t first, size_t count, float *dst) {
+    const tti_param *p = from->more;
+    const float *v = from->data;
+    for (size_t i = 0; i < count; i++)
+        dst[i] = v[(first + i) % p->cols * p->rows + (first + i) / p->cols];
+    return TT_OK;
+}
+
+static tt_status send_turned(tti_model *m, const tti_param *p, const tti_source *from) {
+    const size_t count = p->rows * p->cols;
+    float *whole = tti_malloc(count * sizeof *whole);
+    tt_status s = whole ? from->read(from, 0, count, whole) : TT_E_NOMEM;
+    if (s == TT_OK && from->done) from->done(from);
+    const tti_source turned = {.read = read_turned, .name = from->name, .data = whole, .more = p};
+    if (s == TT_OK) s = tti_model_send(m, p, &turned);
+    tti_free(whole);
+    return s;
+}
+
 static bool same_layout(const tti_layout *a, const tti_layout *b) {
     return a->type == b->type && a->block == b->block && a->has_nested == b->has_nested;
 }
@@ -84,13 +119,13 @@ static tt_status take_quantised(tti_model *m, const tti_param *p, const tti_stor
     if (!packed) return TT_E_NOMEM;
     tt_status s = tti_quantised_fill(x->st, x->t->name, &x->layout, packed);
     tti_quantised_drop(x->st, x->t->name);
-    if (s == TT_OK && same_layout(&x->layout, &p->layout))
+    const tti_source from = {.read = read_packed, .name = name, .data = packed, .more = &x->layout};
+    if (s == TT_OK && is_turned(p, x))
+        s = send_turned(m, p, &from);
+    else if (s == TT_OK && same_layout(&x->layout, &p->layout))
         s = tti_model_send_packed(m, p, packed);
-    else if (s == TT_OK) {
-        const tti_source from = {
-            .read = read_packed, .name = name, .data = packed, .more = &x->layout};
+    else if (s == TT_OK)
         s = tti_model_send(m, p, &from);
-    }
     tti_free(packed);
     return s;
 }
@@ -103,7 +138,7 @@ tt_status tti_model_take(tti_model *m, size_t i, const tti_stored *x) {
     snprintf(name, sizeof name, "%s: %s", x->t->file, x->t->name);
     if (x->quantised) return take_quantised(m, p, x, name);
     const tti_source from = {.read = read_tensor, .done = drop_tensor, .name = name, .data = x->t};
-    return tti_model_send(m, p, &from);
+    return is_turned(p, x) ? send_turned(m, p, &from) : tti_model_send(m, p, &from);
 }
 
 /* The last layer: its size is the number of labels. */
