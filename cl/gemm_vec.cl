@@ -86,22 +86,29 @@ TT_KERNEL void gemm_vec(GEMM_ARGS) {
         for (int i = 0; i < m; i += RM) {
             float s[RM * RN];
             dots(s, a + i * lda, lda, m - i, b, j * ldb, ldb, n - j, k);
+#if WG == 1
             for (int q = 0; q < min(RM, m - i); q++) {
                 const size_t at = (size_t)(i + q) * ldc + j;
-                floatv sum = SPLAT(0.0f);
-#if WG == 1
                 float t[VW > RN ? VW : RN];
                 for (int r = 0; r < RN; r++) t[r] = s[q * RN + r];
                 for (int r = RN; r < VW; r++) t[r] = 0.0f;
                 for (int r = 0; r < min(RN, end - j); r += VW)
                     gemm_end(LDV(t, r), alpha, flags, min(min(RN, VW), end - j - r), c + at + r,
                              bias + j + r, residual + at + r);
-#else
-                sum = SPLAT(WG_SUM(s[q], tmp));
-                if (get_local_id(0) == 0)
-                    gemm_end(sum, alpha, flags, 1, c + at, bias + j, residual + at);
-#endif
             }
+#else
+            // Rows past the last one are summed too: every work-item meets the same barriers.
+#pragma unroll
+            for (int q = 0; q < RM; q++) s[q] = WG_SUM(s[q], tmp);
+            const int q = get_local_id(0);
+            if (q < min(RM, m - i)) {
+                float mine = s[0];
+#pragma unroll
+                for (int r = 1; r < RM; r++) mine = q == r ? s[r] : mine;
+                const size_t at = (size_t)(i + q) * ldc + j;
+                gemm_end(SPLAT(mine), alpha, flags, 1, c + at, bias + j, residual + at);
+            }
+#endif
         }
 }
 #else

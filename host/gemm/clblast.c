@@ -10,7 +10,7 @@
 
 enum {
     PART = 2048,
-    PANEL_ROWS = TTI_GEMM_PANEL / (PART * (int)sizeof(float)), /* rows of B as it is stored */
+    PANEL_COLS = TTI_GEMM_PANEL / (PART * (int)sizeof(float)), /* with PART ks */
     TILE = 128 /* CLBlast pads each operand up to multiples of its tile, which is no larger */
 };
 
@@ -24,11 +24,9 @@ static bool suits(const tti_caps *c, int variant, const tti_gemm_shape *s) {
     return true;
 }
 
-/* Columns or ks of a part: those that are rows of B are fewer where a panel of B is made. The same
- * for every shape, so that smaller ones need no more workspace. */
-static size_t most(const tti_gemm_shape *s, bool rows_of_b) {
-    return s->bt != TTI_F32 && rows_of_b ? PANEL_ROWS : PART;
-}
+/* Columns of a part: fewer where a panel of B is made. The same for every shape, so that smaller
+ * ones need no more workspace; ks are cut as ever, so that they are added in the same order. */
+static size_t most_n(const tti_gemm_shape *s) { return s->bt == TTI_F32 ? PART : PANEL_COLS; }
 
 static size_t padded(size_t x, size_t at_most) {
     return (TT_MIN(x, at_most) + TILE - 1) / TILE * TILE;
@@ -37,8 +35,8 @@ static size_t padded(size_t x, size_t at_most) {
 /* Whether an operand is copied depends on its form and on CLBlast's tuning: count all three. */
 static size_t workspace(const tti_caps *c, int variant, const tti_gemm_shape *s) {
     (void)c, (void)variant;
-    const size_t m = padded(s->m, PART), n = padded(s->n, most(s, s->tb));
-    const size_t k = padded(s->k, most(s, !s->tb));
+    const size_t m = padded(s->m, PART), n = padded(s->n, most_n(s));
+    const size_t k = padded(s->k, PART);
     return sizeof(float) * (m * k + k * n + m * n) + (s->bt == TTI_F32 ? 0 : TTI_GEMM_PANEL);
 }
 
@@ -117,13 +115,11 @@ static tt_status unpack(tti_device *d, const tti_gemm_call *c, const size_t at[3
 /* ks come in order for every element of C, the first part of them with beta. */
 static tt_status run_parts(tti_device *d, const tti_gemm_call *c, float beta, cl_mem scratch) {
     const tti_gemm_shape *s = &c->shape;
-    const size_t most_n = most(s, s->tb), most_k = most(s, !s->tb);
-    for (size_t j = 0; j < s->n; j += most_n)
-        for (size_t p = 0; p < s->k; p += most_k) {
-            tti_gemm_shape part = {.ta = s->ta,
-                                   .tb = s->tb,
-                                   .n = TT_MIN(s->n - j, most_n),
-                                   .k = TT_MIN(s->k - p, most_k)};
+    const size_t cols = most_n(s);
+    for (size_t j = 0; j < s->n; j += cols)
+        for (size_t p = 0; p < s->k; p += PART) {
+            tti_gemm_shape part = {
+                .ta = s->ta, .tb = s->tb, .n = TT_MIN(s->n - j, cols), .k = TT_MIN(s->k - p, PART)};
             size_t at[] = {0, j, p};
             part_of_b b = {c->b, c->b_at + (s->tb ? j * c->ldb + p : p * c->ldb + j), c->ldb};
             if (s->bt != TTI_F32) TT_TRY(unpack(d, c, at, &part, scratch, &b));

@@ -78,7 +78,10 @@ typedef struct {
     float alpha;
     td_mode mode;
     tti_act act;
-    bool whole; /* small whole numbers: every sum is exact */
+    bool whole;   /* small whole numbers: every sum is exact */
+    size_t block; /* of a quantised B; 0: the usual one */
+    bool nested;
+    size_t at; /* A, C and the bias begin so many elements into their buffers */
 } td_case;
 
 static const float td_canary = 12345.678f;
@@ -88,6 +91,8 @@ typedef struct {
     float *a, *b, *bias, *res, *c0;   /* c0: C before */
     float *chain;                     /* [m,n]: float results, the k products added in order */
     double *sum;                      /* [m,n]: double results */
+    tti_layout layout;                /* of a B in another type, and its bytes */
+    void *stored;
 } td_data;
 
 static inline size_t td_extent(size_t rows, size_t cols, size_t ld) {
@@ -144,6 +149,26 @@ static inline void td_element(td_data *x, const td_case *t, size_t i, size_t j) 
     x->sum[i * s->n + j] = td_act(t->act, sum);
 }
 
+/* Turns B into one of the case's type: the kernels' is x->stored, the reference's what that holds.
+ * Codes are not the usual ones, since a file may bring its own. */
+static inline void td_store(td_data *x, const td_case *t, uint32_t seed) {
+    const size_t rows = t->s.tb ? t->s.n : t->s.k;
+    x->layout =
+        tti_layout_of(t->s.bt, rows, x->ldb, t->block ? t->block : TTI_QUANT_BLOCK, t->nested);
+    const size_t count = rows * x->ldb;
+    float *b = td_random(count, &seed, t->whole);
+    x->stored = calloc(1, x->layout.bytes + 1);
+    if (count) OK(tti_quantise(&x->layout, b, x->stored));
+    if (t->s.bt == TTI_NF4) {
+        float *code = td_random(TTI_CODE, &seed, false);
+        memcpy((char *)x->stored + x->layout.tables, code, TTI_CODE * sizeof *code);
+        free(code);
+    }
+    if (count) tti_dequantise(&x->layout, x->stored, 0, count, b);
+    free(x->b);
+    x->b = b;
+}
+
 /* Gives operands and expected results (td_data_free). */
 static inline td_data td_data_new(const td_case *t, uint32_t seed) {
     const tti_gemm_shape *s = &t->s;
@@ -155,6 +180,7 @@ static inline td_data td_data_new(const td_case *t, uint32_t seed) {
     x.nc = td_extent(s->m, s->n, x.ldc);
     x.a = td_random(x.na, &seed, t->whole);
     x.b = td_random(x.nb, &seed, t->whole);
+    if (t->s.bt != TTI_F32) td_store(&x, t, seed);
     x.bias = td_random(s->n, &seed, t->whole);
     x.res = td_random(x.nc, &seed, t->whole);
     x.c0 = td_random(x.nc, &seed, t->whole);
@@ -173,12 +199,25 @@ static inline td_data td_data_new(const td_case *t, uint32_t seed) {
 
 static inline void td_data_free(td_data *x) {
     free(x->a), free(x->b), free(x->bias), free(x->res), free(x->c0), free(x->chain), free(x->sum);
+    free(x->stored);
+}
+
+static inline cl_mem td_buffer_at(tti_device *d, const float *p, size_t n, size_t at) {
+    cl_mem m = NULL;
+    OK(tti_mem_new(&m, d, TT_MAX(n + at, 1) * sizeof *p, TTI_MEM_OTHER, true));
+    if (n) OK(tti_mem_write(d, m, at * sizeof *p, p, n * sizeof *p));
+    return m;
 }
 
 static inline cl_mem td_buffer(tti_device *d, const float *p, size_t n) {
+    return td_buffer_at(d, p, n, 0);
+}
+
+static inline cl_mem td_buffer_b(tti_device *d, const td_data *x) {
     cl_mem m = NULL;
-    OK(tti_mem_new(&m, d, TT_MAX(n, 1) * sizeof *p, TTI_MEM_OTHER, true));
-    if (n) OK(tti_mem_write(d, m, 0, p, n * sizeof *p));
+    if (!x->stored) return td_buffer(d, x->b, x->nb);
+    OK(tti_mem_new(&m, d, TT_MAX(x->layout.bytes, 1), TTI_MEM_OTHER, true));
+    if (x->layout.bytes) OK(tti_mem_write(d, m, 0, x->stored, x->layout.bytes));
     return m;
 }
 
@@ -186,8 +225,9 @@ static inline const char *td_name(const td_case *t) {
     static char name[160];
     static const char *const modes[] = {"plain",    "accumulate",    "bias",
                                         "residual", "residual in C", "bias and residual"};
-    snprintf(name, sizeof name, "%c%c %zu x %zu x %zu pad %zu alpha %g %s act %d%s",
-             t->s.ta ? 't' : 'n', t->s.tb ? 't' : 'n', t->s.m, t->s.n, t->s.k, t->pad,
+    snprintf(name, sizeof name, "%c%c %s%s/%zu %zu x %zu x %zu pad %zu at %zu alpha %g %s act %d%s",
+             t->s.ta ? 't' : 'n', t->s.tb ? 't' : 'n', tti_dtype_name(t->s.bt),
+             t->nested ? " nested" : "", t->block, t->s.m, t->s.n, t->s.k, t->pad, t->at,
              (double)t->alpha, modes[t->mode], (int)t->act, t->whole ? " whole" : "");
     return name;
 }
@@ -197,16 +237,16 @@ static inline const char *td_name(const td_case *t) {
 static inline float *td_run(tti_gemm *g, tti_device *d, const tti_gemm_plan *plan, const td_case *t,
                             const td_data *x) {
     const size_t align = tti_device_caps(d)->align, gap = align / sizeof(float);
-    const size_t around = x->nc + 2 * gap;
+    const size_t first = gap + t->at, around = x->nc + first + gap;
     float *all = malloc(around * sizeof *all), *c = malloc((t->s.m * t->s.n + 1) * sizeof *c);
     for (size_t i = 0; i < around; i++) all[i] = td_canary;
-    memcpy(all + gap, x->c0, x->nc * sizeof *all);
-    cl_mem a = td_buffer(d, x->a, x->na), b = td_buffer(d, x->b, x->nb), scratch = NULL,
+    memcpy(all + first, x->c0, x->nc * sizeof *all);
+    cl_mem a = td_buffer_at(d, x->a, x->na, t->at), b = td_buffer_b(d, x), scratch = NULL,
            part = NULL;
-    cl_mem whole = td_buffer(d, all, around), bias = td_buffer(d, x->bias, t->s.n);
-    cl_mem res = td_buffer(d, x->res, x->nc);
+    cl_mem whole = td_buffer(d, all, around), bias = td_buffer_at(d, x->bias, t->s.n, t->at);
+    cl_mem res = td_buffer_at(d, x->res, x->nc, t->at);
     if (plan->workspace) OK(tti_mem_new(&scratch, d, plan->workspace, TTI_MEM_WORKSPACE, false));
-    OK(tti_mem_sub(&part, d, whole, align, TT_MAX(x->nc, 1) * sizeof *all));
+    OK(tti_mem_sub(&part, d, whole, align, TT_MAX(x->nc + t->at, 1) * sizeof *all));
     const tti_gemm_call call = {.shape = t->s,
                                 .lda = x->lda,
                                 .ldb = x->ldb,
@@ -216,6 +256,10 @@ static inline float *td_run(tti_gemm *g, tti_device *d, const tti_gemm_plan *pla
                                 .act = t->act,
                                 .a = a,
                                 .b = b,
+                                .a_at = t->at,
+                                .c_at = t->at,
+                                .bias_at = t->at,
+                                .b_layout = &x->layout,
                                 .c = part,
                                 .bias = t->mode == BIAS || t->mode == BIAS_RESIDUAL ? bias : NULL,
                                 .residual = t->mode == RESIDUAL_IN_C ? part
@@ -227,9 +271,10 @@ static inline float *td_run(tti_gemm *g, tti_device *d, const tti_gemm_plan *pla
     OK(tti_mem_read(d, whole, 0, all, around * sizeof *all));
     size_t spoilt = 0;
     for (size_t i = 0; i < around; i++) {
-        const bool inside = i >= gap && i < gap + x->nc && (i - gap) % x->ldc < t->s.n;
+        const size_t e = i - first;
+        const bool inside = i >= first && e < x->nc && e % x->ldc < t->s.n;
         if (inside)
-            c[(i - gap) / x->ldc * t->s.n + (i - gap) % x->ldc] = all[i];
+            c[e / x->ldc * t->s.n + e % x->ldc] = all[i];
         else
             spoilt += memcmp(&all[i], &td_canary, sizeof td_canary) != 0;
     }
