@@ -19,6 +19,7 @@ struct td_slab_case {
     int sums;             /* TD_SUM_*: what is summed up over the slabs, or goes with such a sum */
     bool short_gradients; /* gradients may be f16 and bf16 */
     bool sparse;          /* w's gradient has slots */
+    bool coarse;          /* the numbers are multiples of 1/32 */
     bool large;           /* for one shape of kernels only */
     int i;
 };

@@ -93,7 +93,7 @@ static tti_val build_slabs(tti_graph *g, tti_val w, const td_slab_case *c) {
 
 /* Gradients behind the range of f16, where they are infinite: so an overflow is noticed. */
 static tti_val build_overflow(tti_graph *g, tti_val w, const td_slab_case *c) {
-    return tti_scale(g, build_slabs(g, w, c), 3e4f);
+    return tti_scale(g, build_slabs(g, w, c), 1e5f);
 }
 
 #define T(bits) .sums = TD_SUM_Y, .i = (bits) | TRANSPOSED
@@ -103,6 +103,7 @@ static const td_slab_case stored[] = {
     {"bias, residual, twice", &ragged, 77, 70, build_slabs, N(ALL)},
     {"activation", &ragged, 50, 96, build_slabs, N(ALL | ACT | ALPHA)},
     {"one row", &one, 200, 128, build_slabs, .short_gradients = true, N(PLAIN)},
+    {"halfway", &ragged, 40, 33, build_slabs, .short_gradients = true, .coarse = true, N(PLAIN)},
     {"overflow", &ragged, 40, 33, build_overflow, .short_gradients = true, N(PLAIN)},
     {"Conv1D", &ragged, 96, 50, build_slabs, .short_gradients = true, T(PLAIN)},
     {"Conv1D, bias, residual, twice", &ragged, 70, 77, build_slabs, T(ALL)},
