@@ -148,6 +148,9 @@ static tt_status load_model(tti_trained *t, tti_device *d) {
     tt_status s = TT_OK;
     const char *dir = t->adapter ? t->base : t->dir;
     o.frozen = true;
+    o.weights = t->weights;
+    o.head = t->head;
+    o.nested = t->nested;
     o.task = t->about.task;
     o.num_labels = t->about.num_labels;
     if (t->adapter) {
@@ -168,7 +171,7 @@ done:
 }
 
 tt_status tti_trained_read(tti_trained *out, const char *dir, const char *base) {
-    *out = (tti_trained){.dir = dir, .base = base};
+    *out = (tti_trained){.dir = dir, .base = base, .weights = TTI_F32, .head = TTI_F32};
     bool about = false;
     tt_status s = TT_OK;
     if (!tti_dir_exists(dir)) return tti_fail(TT_E_IO, "%s: no such folder", dir);

@@ -72,6 +72,13 @@ static tt_status run_step(tti_job *r, uint64_t step) {
     return TT_OK;
 }
 
+/* With gradients in f16 a step that overflows is left out and the loss scale halved; only where it
+ * cannot be halved again is something wrong. */
+static bool overflows_are_usual(const tti_job *r) {
+    return r->dials.gradients == TTI_F16 &&
+           tti_optimizer_loss_scale(tti_session_optimizer(r->session)) > 1;
+}
+
 /* Steps are checked some at a time, so that the device need not wait for the host; an update that
  * is not finite has not been made, and nothing is saved before it was looked for. */
 static tt_status check_steps(tti_job *r) {
@@ -85,7 +92,7 @@ static tt_status check_steps(tti_job *r) {
     if (bad == 0 && !finite) bad = (uint32_t)step;
     r->last.loss = (double)loss;
     r->last.grad_norm = (double)norm;
-    if (bad == 0) {
+    if (bad == 0 || overflows_are_usual(r)) {
         r->checked = step;
         return TT_OK;
     }
@@ -117,6 +124,11 @@ static tt_status log_step(tti_job *r) {
     tti_json_number(&line, "", "loss", r->last.loss);
     tti_json_number(&line, "", "lr", r->last.lr);
     tti_json_number(&line, "", "grad_norm", r->last.grad_norm);
+    if (r->dials.gradients == TTI_F16) {
+        const tti_optimizer *o = tti_session_optimizer(r->session);
+        tti_json_number(&line, "", "loss_scale", (double)tti_optimizer_loss_scale(o));
+        tti_str_printf(&line, ", \"overflows\": %u", tti_optimizer_overflows(o));
+    }
     return line_end(r, &line);
 }
 
@@ -246,6 +258,9 @@ static tt_status test_final(tti_job *r, const char *final) {
     tti_evaluator *e = NULL;
     tti_scores scores;
     TT_TRY(tti_trained_read(&t, final, r->c->model.path));
+    t.weights = r->dials.weights;
+    t.head = r->dials.head;
+    t.nested = r->dials.nested;
     tt_status s = tti_trained_load(&t, r->dev);
     if (s == TT_OK)
         s = tti_evaluator_new(&e, r->dev, r->gemm, t.model, r->test.longest,
