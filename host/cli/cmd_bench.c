@@ -24,7 +24,10 @@ static const char usage[] =
     "held_bytes (values "
     "other\n"
     "than weights that live from the forward into the backward pass), planned_bytes and\n"
-    "allocated_bytes by category.\n"
+    "allocated_bytes by category, allocations_after_first_step (of device memory), and resident\n"
+    "bytes of the process: process_loaded_bytes (the most before the first step), process_bytes "
+    "(after\n"
+    "the last), process_peak_bytes.\n"
     "Exit status: 0 done, 1 failed, 2 wrong usage.\n";
 
 typedef struct {
@@ -39,6 +42,7 @@ typedef struct {
     size_t losses; /* what the loss is a mean over */
     tti_idset all, slots;
     double *times;
+    size_t loaded, late; /* process bytes when all was ready; allocations after the first step */
 } bench;
 
 static tt_status make_sequence(bench *b, size_t i) {
@@ -81,6 +85,14 @@ static tt_status make_batch(bench *b) {
                           b->slots.id, b->slots.n, !tti_model_param(b->model, 0)->sparse);
 }
 
+static tti_session_opts session_options(const bench *b, const tti_model_info *info) {
+    tti_session_opts o = tti_session_defaults();
+    o.training = true;
+    tti_dials_session(&b->a->d, &o);
+    o.max = tti_shape_args_rows(b->a, &b->a->d, info, tti_device_caps(b->dev)->att_rows);
+    return o;
+}
+
 static tt_status setup(bench *b) {
     tti_model_opts opts = b->a->opts;
     opts.random_weights = true;
@@ -88,17 +100,26 @@ static tt_status setup(bench *b) {
     TT_TRY(tti_device_open(&b->dev, b->a->device));
     if (b->a->limit > 0) tti_device_limit(b->dev, (size_t)b->a->limit);
     TT_TRY(tti_gemm_new(&b->gemm, b->dev, b->a->gemm));
-    TT_TRY(tti_model_load(&b->model, b->dev, b->a->model, &opts));
-    const tti_model_info *info = tti_model_get_info(b->model);
-    if (b->a->d.seq > (size_t)info->max_len)
+    opts.align = tti_device_caps(b->dev)->align;
+    opts.max_alloc = tti_device_caps(b->dev)->max_alloc;
+    TT_TRY(tti_model_load(&b->model, NULL, b->a->model, &opts));
+    const tti_session_opts o = session_options(b, tti_model_get_info(b->model));
+    const int longest = tti_model_get_info(b->model)->max_len;
+    if (b->a->d.seq > (size_t)longest)
         return tti_fail(TT_E_ARG, "--seq %zu: the model reads at most %d tokens", b->a->d.seq,
-                        info->max_len);
+                        longest);
+    /* Planning measures matrix products, which takes memory: before there are weights. */
+    tti_bytes planned;
+    TT_TRY(tti_session_plan(&planned, tti_device_caps(b->dev), b->gemm, b->model, &o));
+    TT_TRY(tti_bytes_fit(&planned, tti_device_caps(b->dev)));
+    tti_model_free(b->model);
+    b->model = NULL;
+    TT_TRY(tti_model_load(&b->model, b->dev, b->a->model, &opts));
     TT_TRY(make_batch(b));
-    tti_session_opts o = tti_session_defaults();
-    o.training = true;
-    tti_dials_session(&b->a->d, &o);
-    o.max = tti_shape_args_rows(b->a, &b->a->d, info, tti_device_caps(b->dev)->att_rows);
-    return tti_session_new(&b->session, b->dev, b->gemm, b->model, &o);
+    TT_TRY(tti_session_new(&b->session, b->dev, b->gemm, b->model, &o));
+    size_t now;
+    tti_process_bytes(&now, &b->loaded);
+    return TT_OK;
 }
 
 static tt_status step(bench *b, uint32_t number) {
@@ -146,7 +167,12 @@ static tt_status report(bench *b) {
     tti_bytes_json(&s, &planned);
     tti_str_puts(&s, ", \"allocated_bytes\": ");
     tti_bytes_json(&s, &allocated);
-    tti_str_puts(&s, "}\n");
+    size_t now, peak;
+    tti_process_bytes(&now, &peak);
+    tti_str_printf(&s,
+                   ", \"allocations_after_first_step\": %zu, \"process_loaded_bytes\": %zu, "
+                   "\"process_bytes\": %zu, \"process_peak_bytes\": %zu}\n",
+                   b->late, b->loaded, now, peak);
     if (s.status == TT_OK) fputs(s.p, stdout);
     tt_status status = s.status;
     tti_str_free(&s);
@@ -158,6 +184,7 @@ static tt_status run(bench *b) {
     b->times = tti_calloc((size_t)b->a->repeat, sizeof *b->times);
     if (!b->times) return TT_E_NOMEM;
     TT_TRY(step(b, 1));
+    const size_t made = tti_mem_made(b->dev);
     for (int i = 0; i < b->a->repeat; i++) {
         const double t = tti_now();
         TT_TRY(step(b, (uint32_t)i + 2));
@@ -167,6 +194,7 @@ static tt_status run(bench *b) {
     bool finite;
     TT_TRY(tti_session_result(b->session, &loss, &norm, &finite));
     if (!finite) return tti_fail(TT_E_NUMERIC, "the loss is not finite after the timed steps");
+    b->late = tti_mem_made(b->dev) - made;
     return report(b);
 }
 

@@ -219,3 +219,14 @@ double tti_now(void) {
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
+
+void tti_process_bytes(size_t *now, size_t *peak) {
+    *now = *peak = 0;
+    FILE *f = fopen("/proc/self/status", "re");
+    char line[128];
+    while (f && fgets(line, sizeof line, f)) {
+        size_t *to = !strncmp(line, "VmRSS:", 6) ? now : !strncmp(line, "VmHWM:", 6) ? peak : NULL;
+        if (to) *to = (size_t)strtoul(line + 6, NULL, 10) << 10;
+    }
+    if (f) fclose(f);
+}

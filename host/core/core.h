@@ -78,5 +78,7 @@ void tti_debug(const char *fmt, ...) TT_PRINTF(1, 2);
 void tti_log_sink(void (*fn)(void *ctx, int level, const char *line), void *ctx);
 
 double tti_now(void); /* monotonic seconds */
+/* Resident bytes of this process: now, and the most so far; 0 where the system does not say. */
+void tti_process_bytes(size_t *now, size_t *peak);
 
 #endif

@@ -105,6 +105,7 @@ tt_status tti_mem_sub(cl_mem *out, tti_device *d, cl_mem m, size_t offset, size_
 void tti_mem_release(cl_mem m); /* a sub-buffer; NULL is a no-op */
 size_t tti_mem_allocated(const tti_device *d, tti_mem_category c); /* bytes now */
 size_t tti_mem_peak(const tti_device *d);                          /* highest sum so far */
+size_t tti_mem_made(const tti_device *d); /* how many were made so far, those freed again too */
 /* Tests: the n-th device allocation from now fails with TT_E_MEMORY, once; env
  * TT_FAIL_DEVICE_ALLOC. */
 void tti_mem_fail_at(long n);

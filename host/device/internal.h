@@ -89,7 +89,7 @@ struct tti_device {
 
     tti_mem_entry *mem;
     size_t mem_n, mem_cap;
-    size_t allocated[TTI_MEM_CATEGORIES], total, peak;
+    size_t allocated[TTI_MEM_CATEGORIES], total, peak, made;
     tti_stage stage[TTI_STAGES];
     cl_int write_failed; /* the code a staged write ended with; shows at tti_device_finish */
 

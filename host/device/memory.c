@@ -93,6 +93,7 @@ tt_status tti_mem_new(cl_mem *out, tti_device *d, size_t bytes, tti_mem_category
     d->allocated[c] += bytes;
     d->total += bytes;
     d->peak = TT_MAX(d->peak, d->total);
+    d->made++;
     *out = m;
     return TT_OK;
 }
@@ -134,6 +135,7 @@ size_t tti_mem_allocated(const tti_device *d, tti_mem_category c) {
 }
 
 size_t tti_mem_peak(const tti_device *d) { return d->peak; }
+size_t tti_mem_made(const tti_device *d) { return d->made; }
 
 /* Whether the slot's last write has ended; a failure is kept for tti_stage_sweep. */
 static bool stage_ended(tti_device *d, tti_stage *t) {

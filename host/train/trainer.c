@@ -232,15 +232,29 @@ static tt_status after_step(tti_job *r) {
     return TT_OK;
 }
 
+/* What tests hold against the plan: nothing may be allocated after the first step. */
+static void tell_memory(const tti_job *r, size_t loaded, size_t made) {
+    size_t now, peak;
+    tti_process_bytes(&now, &peak);
+    tti_debug("memory: %zu bytes planned; the process had %zu at most when all was loaded, %zu in "
+              "the end, %zu at most; %zu device allocations after the first step",
+              r->last.bytes.total + r->last.eval_bytes + r->last.scout_bytes, loaded, now, peak,
+              tti_mem_made(r->dev) - made);
+}
+
 static tt_status run_steps(tti_job *r) {
+    size_t now, loaded, made = 0;
+    tti_process_bytes(&now, &loaded);
     r->first_step = r->timed = r->checked = r->saved = r->state.step;
     if (r->state.step == 0) TT_TRY(evaluate_before(r));
     r->begun = tti_now();
     while (r->state.step < r->last.total) {
         if (stopping(r)) return interrupted(r);
         TT_TRY(run_step(r, r->state.step + 1));
+        if (r->state.step == r->first_step + 1) made = tti_mem_made(r->dev);
         TT_TRY(after_step(r));
     }
+    tell_memory(r, loaded, made);
     return TT_OK;
 }
 

@@ -106,6 +106,7 @@ Test(device, ledger_counts_and_refuses) {
     OK(tti_mem_new(&c, d, 50000, TTI_MEM_OPTIMIZER, false));
     cr_expect_eq(tti_mem_allocated(d, TTI_MEM_WEIGHTS), 0);
     cr_expect_eq(tti_mem_peak(d), 66536, "the peak stays");
+    cr_expect_eq(tti_mem_made(d), 3, "refused ones are not counted, freed ones are");
     tti_mem_free(d, c);
     tti_mem_free(d, b);
     tti_mem_free(d, NULL);
