@@ -12,6 +12,7 @@
     X(predict, "labels and probabilities for texts, as JSON lines")            \
     X(generate, "continue prompts, or hold a conversation")                    \
     X(merge, "an adapter and its base model as one model folder")              \
+    X(quantise, "a model folder in fewer bits a weight")                       \
     X(fidelity, "how close gradients of selected tokens come to the full one") \
     X(plan, "the bytes that a training step will need, before any run")        \
     X(verify, "run parity cases on a device")                                  \

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* merge.c - the merged folder written aside, checked, and put in its place. */
-#include <dirent.h>
-#include <limits.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include "host/core/file.h"
 #include "host/eval/logits.h"
 #include "host/eval/merge.h"
+#include "host/eval/model_folder.h"
 #include "host/format/peft.h"
 #include "host/model/merge.h"
 #include "host/train/export.h"
@@ -21,21 +19,6 @@ static const char *const own_prompts[] = {
     "def area(width, height):\n    return width * height\n",
 };
 
-/* Names of files that go with a model's weights, copied as they are. */
-static const char *const tokenizer_files[] = {
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "vocab.txt",
-    "tokenizer.model",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "chat_template.jinja",
-    "chat_template.json",
-};
 static const char *const base_files[] = {"generation_config.json"};
 static const char *const adapter_files[] = {"tokentune.json"};
 
@@ -103,71 +86,6 @@ static tt_status read_inputs(merge *g) {
     return TT_OK;
 }
 
-/* ---- where it goes ---- */
-
-static bool same_place(const char *a, const char *b) {
-    char x[PATH_MAX], y[PATH_MAX];
-    return realpath(a, x) && realpath(b, y) && !strcmp(x, y);
-}
-
-static tt_status has(const char *dir, const char *name, bool *out) {
-    char *path = tti_path_join(dir, name);
-    if (!path) return TT_E_NOMEM;
-    *out = tti_file_exists(path);
-    tti_free(path);
-    return TT_OK;
-}
-
-static bool is_empty(const char *dir) {
-    DIR *d = opendir(dir);
-    size_t n = 0;
-    if (!d) return false;
-    for (struct dirent *e; (e = readdir(d));)
-        n += strcmp(e->d_name, ".") && strcmp(e->d_name, "..");
-    closedir(d);
-    return n == 0;
-}
-
-static tt_status check_place(const merge *g) {
-    const char *out = g->o->out;
-    bool config, weights;
-    if (same_place(out, g->base) || same_place(out, g->o->adapter))
-        return tti_fail(TT_E_ARG, "%s: is merged from; choose another folder to write", out);
-    if (tti_file_exists(out)) return tti_fail(TT_E_ARG, "%s: is a file; name a folder", out);
-    if (!tti_dir_exists(out) || is_empty(out)) return TT_OK;
-    TT_TRY(has(out, "config.json", &config));
-    TT_TRY(has(out, "model.safetensors", &weights));
-    if (config && weights) return TT_OK;
-    return tti_fail(TT_E_ARG, "%s: holds something else than a model; choose another folder", out);
-}
-
-/* ---- files that are copied ---- */
-
-static tt_status copy_files(const char *to, const char *from, const char *const *names, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        char *source = tti_path_join(from, names[i]), *dest = tti_path_join(to, names[i]);
-        char *text = NULL;
-        size_t size;
-        tt_status s = source && dest ? TT_OK : TT_E_NOMEM;
-        if (s == TT_OK && tti_file_exists(source)) {
-            s = tti_file_read(&text, &size, source, (size_t)1 << 30);
-            if (s == TT_OK) s = tti_file_write(dest, text, size);
-        }
-        tti_free(text);
-        tti_free(source);
-        tti_free(dest);
-        TT_TRY(s);
-    }
-    return TT_OK;
-}
-
-static tt_status has_tokenizer(const char *dir, bool *out) {
-    static const char *const file[] = {"tokenizer.json", "vocab.json", "vocab.txt"};
-    *out = false;
-    for (size_t i = 0; i < TT_COUNT(file) && !*out; i++) TT_TRY(has(dir, file[i], out));
-    return TT_OK;
-}
-
 static tt_status write(merge *g, const char *dir) {
     tti_model *m = NULL;
     bool own;
@@ -177,11 +95,10 @@ static tt_status write(merge *g, const char *dir) {
                                   g->about.about.labels ? g->about.about.num_labels : 0);
     tti_model_free(m);
     TT_TRY(s);
-    TT_TRY(has_tokenizer(g->o->adapter, &own));
-    TT_TRY(
-        copy_files(dir, own ? g->o->adapter : g->base, tokenizer_files, TT_COUNT(tokenizer_files)));
-    TT_TRY(copy_files(dir, g->base, base_files, TT_COUNT(base_files)));
-    return copy_files(dir, g->o->adapter, adapter_files, TT_COUNT(adapter_files));
+    TT_TRY(tti_folder_has_tokenizer(g->o->adapter, &own));
+    TT_TRY(tti_folder_copy_tokenizer(dir, own ? g->o->adapter : g->base));
+    TT_TRY(tti_folder_copy(dir, g->base, base_files, TT_COUNT(base_files)));
+    return tti_folder_copy(dir, g->o->adapter, adapter_files, TT_COUNT(adapter_files));
 }
 
 /* ---- the comparison ---- */
@@ -225,7 +142,7 @@ static tt_status make_texts(merge *g, const char *dir) {
     const size_t vocab = (size_t)tti_model_get_info(m)->vocab;
     const size_t most =
         TT_MIN((size_t)PROMPT_TOKENS, (size_t)TT_MAX(tti_model_get_info(m)->max_len, 1));
-    TT_GO(has_tokenizer(dir, &tokenizer));
+    TT_GO(tti_folder_has_tokenizer(dir, &tokenizer));
     if (!tokenizer && g->o->nprompts)
         TT_GO(tti_fail(TT_E_ARG, "%s: has no tokenizer for the prompts; give --check alone",
                        g->base));
@@ -349,7 +266,7 @@ tt_status tti_merge(const tti_merge_opts *o, tti_merge_check *check) {
     char *aside = NULL;
     *check = (tti_merge_check){.effect = -1};
     tt_status s = read_inputs(&g);
-    if (s == TT_OK) s = check_place(&g);
+    if (s == TT_OK) s = tti_folder_check_place(o->out, (const char *[]){g.base, o->adapter}, 2);
     if (s == TT_OK) s = tti_dir_begin(&aside, o->out);
     if (s == TT_OK) s = write(&g, aside);
     if (s == TT_OK && o->check) s = compare(&g, aside, check);
