@@ -121,19 +121,23 @@ static tt_status open_index(tti_st *st, const char *path) {
     return TT_OK;
 }
 
-static bool has_file(const char *folder, const char *name) {
+static tt_status has_file(bool *out, const char *folder, const char *name) {
     char *p = tti_path_join(folder, name);
-    bool there = p && tti_file_exists(p);
+    if (!p) return TT_E_NOMEM;
+    *out = tti_file_exists(p);
     tti_free(p);
-    return there;
+    return TT_OK;
 }
 
 static tt_status open_folder(tti_st *st, const char *folder) {
     static const char single[] = "model.safetensors", index[] = "model.safetensors.index.json";
-    bool is_single = has_file(folder, single);
-    if (!is_single && !has_file(folder, index)) {
-        if (has_file(folder, "pytorch_model.bin") ||
-            has_file(folder, "pytorch_model.bin.index.json"))
+    bool is_single, has_index, bin, bin_index;
+    TT_TRY(has_file(&is_single, folder, single));
+    TT_TRY(has_file(&has_index, folder, index));
+    TT_TRY(has_file(&bin, folder, "pytorch_model.bin"));
+    TT_TRY(has_file(&bin_index, folder, "pytorch_model.bin.index.json"));
+    if (!is_single && !has_index) {
+        if (bin || bin_index)
             return tti_fail(TT_E_UNSUPPORTED,
                             "%s: has its weights in pytorch_model.bin only; save the model "
                             "as safetensors (save_pretrained does)",

@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 #include "host/core/file.h"
 #include "host/format/safetensors.h"
 #include "tests/unit/format/scratch.h"
@@ -353,3 +354,42 @@ done:
 }
 
 Test(safetensors, allocation_failure) { expect_nomem_until_ok(write_and_read); }
+
+/* Bytes of the process that lie in mapped files, now. */
+static size_t resident(void) {
+    char *text;
+    size_t size, all = 0, shared = 0;
+    cr_assert_eq(tti_file_read(&text, &size, "/proc/self/statm", 4096), TT_OK, "%s", tt_error());
+    cr_assert_eq(sscanf(text, "%*s %zu %zu", &all, &shared), 2);
+    tti_free(text);
+    return shared * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+Test(safetensors, dropped_pages_leave_and_come_back) {
+    static const size_t count = 3 << 20, few = 3;
+    static float x[1 << 16], y[1 << 16];
+    tti_st_writer *w;
+    cr_assert_eq(tti_st_writer_begin(&w, scratch("big.safetensors")), TT_OK);
+    cr_assert_eq(tti_st_writer_declare(w, "a", TTI_ST_U8, 1, &few), TT_OK);
+    cr_assert_eq(tti_st_writer_declare(w, "b", TTI_ST_F32, 1, &count), TT_OK);
+    cr_assert_eq(tti_st_writer_declare(w, "none", TTI_ST_F32, 1, (size_t[]){0}), TT_OK);
+    cr_assert_eq(tti_st_writer_write(w, "abc", 3), TT_OK);
+    for (size_t i = 0; i < count; i += TT_COUNT(x)) {
+        for (size_t j = 0; j < TT_COUNT(x); j++) x[j] = (float)(i + j);
+        cr_assert_eq(tti_st_writer_write(w, x, sizeof x), TT_OK);
+    }
+    cr_assert_eq(tti_st_writer_commit(w), TT_OK);
+    tti_st_writer_free(w);
+    tti_st *st;
+    cr_assert_eq(tti_st_open(&st, scratch("big.safetensors")), TT_OK, "%s", tt_error());
+    const tti_st_tensor *b = tti_st_find(st, "b");
+    for (size_t i = 0; i < count; i += TT_COUNT(y))
+        cr_assert_eq(tti_st_read_f32(b, y, i, TT_COUNT(y)), TT_OK);
+    const size_t before = resident();
+    for (size_t i = 0; i < tti_st_count(st); i++) tti_st_drop(tti_st_at(st, i));
+    const size_t after = resident();
+    cr_expect_geq(before, after + (10 << 20), "%zu bytes before, %zu after", before, after);
+    cr_assert_eq(tti_st_read_f32(b, y, count - TT_COUNT(y), TT_COUNT(y)), TT_OK);
+    cr_expect(!memcmp(x, y, sizeof x));
+    tti_st_close(st);
+}
