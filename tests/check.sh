@@ -124,19 +124,20 @@ done | rule "shell scripts parse"
 below() {
     case $1 in
     core) echo core ;;
-    format) echo core format ;;
-    tokenizer) echo core format tokenizer ;;
-    data) echo core format tokenizer data ;;
+    storage) echo core storage ;;
+    format) echo core storage format ;;
+    tokenizer) echo core storage format tokenizer ;;
+    data) echo core storage format tokenizer data ;;
     device) echo core device ;;
-    gemm) echo core device gemm ;;
-    graph) echo core device gemm graph ;;
-    ops) echo core device gemm graph ops ;;
-    model) echo core device gemm graph ops format model ;;
-    train) echo core format tokenizer data device gemm graph ops model train ;;
-    generate) echo core format tokenizer data device gemm graph ops model train generate ;;
-    eval) echo core format tokenizer data device gemm graph ops model train eval ;;
-    api) echo core format tokenizer data device gemm graph ops model train api ;;
-    *) echo core format tokenizer data device gemm graph ops model train generate eval cli ;;
+    gemm) echo core storage device gemm ;;
+    graph) echo core storage device gemm graph ;;
+    ops) echo core storage device gemm graph ops ;;
+    model) echo core storage device gemm graph ops format model ;;
+    train) echo core storage format tokenizer data device gemm graph ops model train ;;
+    generate) echo core storage format tokenizer data device gemm graph ops model train generate ;;
+    eval) echo core storage format tokenizer data device gemm graph ops model train eval ;;
+    api) echo core storage format tokenizer data device gemm graph ops model train api ;;
+    *) echo core storage format tokenizer data device gemm graph ops model train generate eval cli ;;
     esac
 }
 for f in $(files 'host/*.c' 'host/*.h'); do
