@@ -59,15 +59,7 @@ static tt_status bind(tti_scorer *s) {
     TT_TRY(
         tti_mem_new(&s->loss, s->dev, tti_device_caps(s->dev)->align, TTI_MEM_ACTIVATIONS, true));
     tti_exec_bind(s->exec, s->out.loss, s->loss);
-    for (size_t v = 0; v < tti_graph_values(s->graph); v++) {
-        if (tti_value_at(s->graph, (tti_val)v)->kind != TTI_VALUE_PARAM) continue;
-        const tti_param *p = tti_model_param_of(s->model, s->graph, (tti_val)v);
-        if (!p)
-            return tti_fail(TT_E_INTERNAL, "the graph has no parameter %s",
-                            tti_value_at(s->graph, (tti_val)v)->name);
-        tti_exec_bind(s->exec, (tti_val)v, p->p);
-    }
-    return TT_OK;
+    return tti_model_bind(s->model, s->graph, s->exec);
 }
 
 static tt_status lay_inputs(tti_scorer *s) {

@@ -104,14 +104,7 @@ static tt_status make_cache(tti_engine *e) {
 }
 
 static tt_status bind(tti_engine *e, side *x) {
-    for (size_t v = 0; v < tti_graph_values(x->graph); v++) {
-        if (tti_value_at(x->graph, (tti_val)v)->kind != TTI_VALUE_PARAM) continue;
-        const tti_param *p = tti_model_param_of(e->model, x->graph, (tti_val)v);
-        if (!p)
-            return tti_fail(TT_E_INTERNAL, "the graph has no parameter %s",
-                            tti_value_at(x->graph, (tti_val)v)->name);
-        tti_exec_bind(x->exec, (tti_val)v, p->p);
-    }
+    TT_TRY(tti_model_bind(e->model, x->graph, x->exec));
     for (size_t i = 0; i < e->ncaches; i++)
         tti_exec_bind(x->exec, x->out.cache + (tti_val)i, e->cache[i]);
     return TT_OK;
