@@ -129,5 +129,8 @@ tt_status tti_graph_finish(tti_graph *g) {
     g->finished = true;
     tti_free(live);
     tti_free(needed);
+    const tt_status s = tti_graph_check_regions(g);
+    if (s != TT_OK) return tti_graph_fail(g, s);
+    tti_graph_mark_chunked(g);
     return TT_OK;
 }

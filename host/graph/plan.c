@@ -2,10 +2,7 @@
 /* plan.c - a place in memory for every computed value, before anything runs. */
 #include "host/graph/internal.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-static size_t align_up(size_t n, size_t a) { return (n + a - 1) / a * a; }
 
 static bool is_temp(const tti_graph *g, tti_val v) {
     return v != TTI_NONE && g->values[v].v.kind == TTI_VALUE_TEMP;
@@ -28,73 +25,80 @@ static void find_lives(tti_plan *p) {
         if (g->values[v].keep && p->first[v] >= 0) p->last[v] = (int)g->nnodes;
 }
 
-/* An output may take over the memory of an input that ends with the op. */
-static void share(tti_plan *p) {
+/* out goes on in the memory of in; newest: by root, the value that lies there now. */
+static void take_over(tti_plan *p, tti_val *newest, tti_val in, tti_val out) {
+    p->root[out] = p->root[in];
+    newest[p->root[in]] = out;
+}
+
+static bool could_share(const tti_plan *p, const tti_val *newest, tti_val in, tti_val out) {
+    return is_temp(p->g, in) && is_temp(p->g, out) && p->root[out] == out &&
+           newest[p->root[in]] == in && p->bytes[in] == p->bytes[out] &&
+           p->g->values[in].v.chunked == p->g->values[out].v.chunked;
+}
+
+/* An output may take over the memory of an input that ends with the op. In a region of chunks each
+ * chunk has its own rows of both, or both exist for a chunk. */
+static void share_inputs(tti_plan *p, tti_val *newest, size_t i) {
+    const tti_node *n = &p->g->nodes[i];
+    if (n->reuse_in < 0) return;
+    const tti_val in = n->in[n->reuse_in], out = n->out[0];
+    if (!could_share(p, newest, in, out) || p->last[in] != (int)i) return;
+    int uses = 0; /* the same value as another operand must not be overwritten */
+    for (int k = 0; k < n->nin; k++) uses += n->in[k] == in;
+    if (uses == 1) take_over(p, newest, in, out);
+}
+
+/* What a region gives may lie where a value of the same rows lay that it has done with: a chunk
+ * has read its own rows of that before it writes them. */
+static void share_rows(tti_plan *p, tti_val *newest, size_t first, size_t i) {
     const tti_graph *g = p->g;
-    for (size_t i = 0; i < g->nnodes; i++) {
-        const tti_node *n = &g->nodes[i];
-        if (n->reuse_in < 0) continue;
-        tti_val in = n->in[n->reuse_in], out = n->out[0];
-        if (!is_temp(g, in) || !is_temp(g, out) || p->last[in] != (int)i) continue;
-        int uses = 0; /* the same value as another operand must not be overwritten */
-        for (int k = 0; k < n->nin; k++) uses += n->in[k] == in;
-        if (uses == 1 && p->bytes[in] == p->bytes[out]) p->root[out] = p->root[in];
+    const tti_val out = g->nodes[i].out[0];
+    if (!is_temp(g, out) || g->values[out].v.chunked) return;
+    for (size_t j = first; j < i; j++)
+        for (int k = 0; k < g->nodes[j].nin && p->root[out] == out; k++) {
+            const tti_val in = g->nodes[j].in[k];
+            if (in != TTI_NONE && could_share(p, newest, in, out) && p->last[in] < (int)i &&
+                g->values[in].v.shape.kind == g->values[out].v.shape.kind)
+                take_over(p, newest, in, out);
+        }
+}
+
+static tt_status share(tti_plan *p) {
+    const tti_graph *g = p->g;
+    tti_val *newest = tti_malloc((g->nvalues + 1) * sizeof *newest);
+    if (!newest) return TT_E_NOMEM;
+    for (size_t v = 0; v < g->nvalues; v++) newest[v] = (tti_val)v;
+    for (size_t first = 0, end; first < g->nnodes; first = end) {
+        end = tti_region_end(g, first);
+        for (size_t i = first; i < end; i++) {
+            share_inputs(p, newest, i);
+            if (g->nodes[first].chunk) share_rows(p, newest, first, i);
+        }
+    }
+    tti_free(newest);
+    return TT_OK;
+}
+
+/* A region's nodes run again for each chunk: what outlives a chunk lives through all of it. */
+static void widen(tti_plan *p, tti_val v, int first, int last) {
+    if (!is_temp(p->g, v) || p->g->values[v].v.chunked) return;
+    p->first[v] = TT_MIN(p->first[v], first);
+    p->last[v] = TT_MAX(p->last[v], last);
+}
+
+static void widen_regions(tti_plan *p) {
+    const tti_graph *g = p->g;
+    for (size_t first = 0, end; first < g->nnodes; first = end) {
+        end = tti_region_end(g, first);
+        for (size_t i = first; g->nodes[first].chunk && i < end; i++) {
+            const tti_node *n = &g->nodes[i];
+            for (int k = 0; k < n->nin; k++) widen(p, n->in[k], (int)first, (int)end - 1);
+            for (int k = 0; k < n->nout; k++) widen(p, n->out[k], (int)first, (int)end - 1);
+        }
     }
     for (size_t v = 0; v < g->nvalues; v++) /* a root's memory lives as long as what it carries */
         p->end[p->root[v]] = TT_MAX(p->end[p->root[v]], p->last[v]);
-}
-
-static tt_status add_arena(tti_plan *p) {
-    TT_TRY(TTI_GROW(p->arena_bytes, p->arenas_cap, p->narenas + 1));
-    p->arena_bytes[p->narenas++] = 0;
-    return TT_OK;
-}
-
-/* Lowest offset in arena a where v lies free of every placed value whose life overlaps its own. */
-static size_t fit(const tti_plan *p, const tti_val *placed, size_t n, size_t a, tti_val v) {
-    size_t offset = 0;
-    for (bool moved = true; moved;) {
-        moved = false;
-        for (size_t i = 0; i < n; i++) {
-            tti_val w = placed[i];
-            if (p->arena[w] != a || p->first[w] > p->end[v] || p->end[w] < p->first[v]) continue;
-            size_t end = p->offset[w] + p->bytes[w];
-            if (p->offset[w] < offset + p->bytes[v] && offset < end) {
-                offset = align_up(end, p->align);
-                moved = true;
-            }
-        }
-    }
-    return offset;
-}
-
-static int larger_first(const void *a, const void *b, void *plan) {
-    const tti_plan *p = plan;
-    tti_val x = *(const tti_val *)a, y = *(const tti_val *)b;
-    if (p->bytes[x] != p->bytes[y]) return p->bytes[x] < p->bytes[y] ? 1 : -1;
-    return x < y ? -1 : x > y;
-}
-
-static tt_status place(tti_plan *p, tti_val *order, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        tti_val v = order[i];
-        if (p->bytes[v] > p->max_alloc)
-            return tti_fail(TT_E_MEMORY,
-                            "%s %s needs %zu bytes, the device allows %zu in one buffer; smaller "
-                            "batches or shorter texts would fit",
-                            p->g->values[v].v.name, tti_shape_str(&p->g->values[v].v.shape),
-                            p->bytes[v], p->max_alloc);
-        for (size_t a = 0;; a++) {
-            if (a == p->narenas) TT_TRY(add_arena(p));
-            size_t offset = fit(p, order, i, a, v);
-            if (offset + p->bytes[v] > p->max_alloc) continue;
-            p->arena[v] = a;
-            p->offset[v] = offset;
-            p->arena_bytes[a] = TT_MAX(p->arena_bytes[a], offset + p->bytes[v]);
-            break;
-        }
-    }
-    return TT_OK;
 }
 
 static void sum_kept(tti_plan *p) {
@@ -113,12 +117,13 @@ static void place_inputs(tti_plan *p) {
         if (v == TTI_NONE) continue;
         p->input_offset[i] = p->inputs;
         size_t bytes = tti_shape_bytes(&p->g->values[v].v.shape, &p->max);
-        p->inputs += align_up(TT_MAX(bytes, 4), p->align);
+        p->inputs += tti_align_up(TT_MAX(bytes, 4), p->align);
     }
 }
 
 static tt_status plan_all(tti_plan *p) {
     const tti_graph *g = p->g;
+    const tti_rows chunk = tti_chunk_rows(&p->max);
     size_t n = g->nvalues + 1;
     p->first = tti_calloc(n, sizeof *p->first);
     p->last = tti_calloc(n, sizeof *p->last);
@@ -127,32 +132,22 @@ static tt_status plan_all(tti_plan *p) {
     p->arena = tti_calloc(n, sizeof *p->arena);
     p->offset = tti_calloc(n, sizeof *p->offset);
     p->bytes = tti_calloc(n, sizeof *p->bytes);
-    tti_val *order = tti_calloc(n, sizeof *order);
-    tt_status s = TT_E_NOMEM;
-    if (!p->first || !p->last || !p->end || !p->root || !p->arena || !p->offset || !p->bytes ||
-        !order)
-        goto done;
+    if (!p->first || !p->last || !p->end || !p->root || !p->arena || !p->offset || !p->bytes)
+        return TT_E_NOMEM;
     for (size_t v = 0; v < g->nvalues; v++) {
         p->first[v] = p->last[v] = p->end[v] = -1;
         p->root[v] = (tti_val)v;
         /* at least a few bytes, so that an empty stream still has a buffer to name */
-        p->bytes[v] = TT_MAX(tti_shape_bytes(&g->values[v].v.shape, &p->max), p->align);
+        const tti_value *x = &g->values[v].v;
+        p->bytes[v] = TT_MAX(tti_shape_bytes(&x->shape, x->chunked ? &chunk : &p->max), p->align);
     }
     find_lives(p);
-    share(p);
-    size_t count = 0;
-    for (size_t v = 0; v < g->nvalues; v++)
-        if (p->first[v] >= 0 && p->root[v] == (tti_val)v) order[count++] = (tti_val)v;
-    qsort_r(order, count, sizeof *order, larger_first, p);
-    s = place(p, order, count);
-    if (s != TT_OK) goto done;
-    for (size_t a = 0; a < p->narenas; a++)
-        p->arena_bytes[a] = align_up(p->arena_bytes[a], p->align);
+    TT_TRY(share(p));
+    widen_regions(p);
+    TT_TRY(tti_plan_place_all(p));
     sum_kept(p);
     place_inputs(p);
-done:
-    tti_free(order);
-    return s;
+    return TT_OK;
 }
 
 tt_status tti_plan_new(tti_plan **out, tti_graph *g, const tti_rows *max, size_t align,
@@ -181,17 +176,6 @@ void tti_plan_free(tti_plan *p) {
     tti_free(p->bytes);
     tti_free(p->arena_bytes);
     tti_free(p);
-}
-
-tti_plan_bytes tti_plan_get_bytes(const tti_plan *p) {
-    tti_plan_bytes b = {
-        .kept = p->kept, .inputs = p->inputs, .arenas = p->narenas, .largest = p->inputs};
-    for (size_t a = 0; a < p->narenas; a++) {
-        b.transient += p->arena_bytes[a];
-        b.largest = TT_MAX(b.largest, p->arena_bytes[a]);
-    }
-    b.transient -= p->kept;
-    return b;
 }
 
 bool tti_plan_place(const tti_plan *p, tti_val v, size_t *arena, size_t *offset, size_t *bytes) {

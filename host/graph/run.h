@@ -41,9 +41,12 @@ typedef struct {
 tt_status tti_exec_new(tti_exec **out, tti_device *d, tti_gemm *gemm, tti_graph *g,
                        const tti_plan *plan);
 /* The same, in the arenas, inputs and workspace of `other`, which never runs at the same time and
- * outlives *out; what `other` lacks is allocated. Borrows other. */
+ * outlives *out; what `other` lacks is allocated. Values of the one are lost when the other runs:
+ * what must survive is bound by the caller, or not shared. Borrows other. */
 tt_status tti_exec_new_shared(tti_exec **out, tti_exec *other, tti_graph *g, const tti_plan *plan);
-/* Bytes of the plan p that tti_exec_new_shared would allocate beside what `other` holds. */
+/* Bytes of the plan p that tti_exec_new_shared would allocate beside what an exec of the plan
+ * `other` (NULL: none) holds. workspace is 0, as in tti_plan_get_bytes: that of p is allocated
+ * where it is more than that of other. */
 tti_plan_bytes tti_plan_bytes_beside(const tti_plan *p, const tti_plan *other);
 void tti_exec_free(tti_exec *e);
 /* PARAM and GRAD memory belongs to the caller and is bound once. */

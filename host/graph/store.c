@@ -145,5 +145,6 @@ tt_status tti_graph_store(tti_graph *g, const tti_store_opts *o) {
     choose(g, first_backward(g), o, l);
     rebuild(g, l);
     tti_free(l);
+    if (g->status == TT_OK) tti_graph_mark_chunked(g);
     return g->status;
 }
