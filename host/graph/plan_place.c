@@ -32,7 +32,8 @@ static size_t fit(const arena *a, const tti_plan *p, tti_val v) {
     const int first = p->first[v], last = p->end[v];
     const size_t bytes = p->bytes[v];
     size_t offset = 0;
-    for (const placed *w = a->p, *end = a->p + a->n; w < end; w++) {
+    for (size_t i = 0; i < a->n; i++) {
+        const placed *w = &a->p[i];
         if (w->first > last || w->last < first || w->end <= offset) continue;
         if (w->offset >= offset + bytes) break;
         offset = tti_align_up(w->end, p->align);
@@ -102,8 +103,9 @@ static double key_of(const tti_plan *p, tti_val v, order_kind kind) {
 /* The most bytes that live at any one time: no placing needs less. */
 static tt_status lower_bound(const tti_plan *p, size_t *out) {
     const size_t nodes = p->g->nnodes + 2;
-    size_t *begins = tti_calloc(2 * nodes, sizeof *begins), *ends = begins + nodes;
+    size_t *begins = tti_calloc(2 * nodes, sizeof *begins);
     if (!begins) return TT_E_NOMEM;
+    size_t *ends = begins + nodes;
     for (size_t v = 0; v < p->g->nvalues; v++) {
         if (p->first[v] < 0 || p->root[v] != (tti_val)v) continue;
         begins[p->first[v]] += tti_align_up(p->bytes[v], p->align);
