@@ -67,6 +67,15 @@ Test(config, overrides_come_last) {
         {"model.fresh_head=on", "model.fresh_head=true"},
         {"task=regress", "task=regress"},
         {"device=0:1", "device=\"0:1\""},
+        {"memory.limit=6G", "memory.limit=6442450944"},
+        {"memory.limit=512MiB", "memory.limit=536870912"},
+        {"memory.limit=1.5k", "memory.limit=1536"},
+        {"memory.limit=0", "memory.limit=0"},
+        {"memory.recompute=block", "memory.recompute=block"},
+        {"method.name=qlora", "method.name=qlora"},
+        {"storage.keys=recompute", "storage.keys=recompute"},
+        {"storage.gradients=bf16", "storage.gradients=bf16"},
+        {"train.optimizer=adamw8bit", "train.optimizer=adamw8bit"},
     };
     for (size_t i = 0; i < TT_COUNT(cases); i++) {
         tti_config c;
@@ -158,6 +167,11 @@ Test(config, names_overrides_that_fail) {
         {"train.batch=0", "train.batch=0: expected a whole number from 1"},
         {"method.targets=", "expected a text or a list of texts"},
         {"method.targets=[a", "method.targets=[a: expected a text or a list"},
+        {"memory.limit=6Q", "memory.limit=6Q: expected a number of bytes, as 8G or 512M"},
+        {"memory.limit=-6G", "memory.limit=-6G: expected a number of bytes"},
+        {"memory.limit=1e30", "memory.limit=1e30: expected a number of bytes"},
+        {"storage.kept=q8", "storage.kept=q8: expected one of auto, f32, bf16, f16"},
+        {"storage.weights=nf4", "storage.weights: expected auto, f32, bf16 or f16 for method.name"},
         {"output.dir=", "output.dir=: expected a text that is not empty"},
     };
     for (size_t i = 0; i < TT_COUNT(cases); i++) {
@@ -178,6 +192,9 @@ Test(config, checks_what_depends) {
         {"model:\n  path: m\ndata:\n  train: t\n  eval: e\n  eval_count: 3\noutput:\n  dir: o\n",
          "only one of data.eval"},
         {NEED "task: regress\nmethod:\n  rank: 3\n", NULL},
+        {NEED "storage:\n  head: q8\n", "storage.head: expected auto, f32, bf16 or f16"},
+        {NEED "method:\n  name: lora\nstorage:\n  head: q8\n  weights: nf4\n", NULL},
+        {NEED "method:\n  name: qlora\n  adapter: a\nmemory:\n  limit: 2G\n", NULL},
     };
     for (size_t i = 0; i < TT_COUNT(cases); i++) {
         tti_config c;
