@@ -1,8 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-/* fuzz_safetensors.c - libFuzzer entry: any bytes are a tensor file, whose tensors are all read. */
+/* fuzz_safetensors.c - libFuzzer entry: any bytes are a tensor file, whose tensors are all read, as
+ * quantised weights too where they are such. */
 #include <stdlib.h>
-#include "host/format/safetensors.h"
+#include "host/format/quantised.h"
 #include "tests/fuzz/fuzz_file.h"
+
+static void read_quantised(const tti_st *st, const char *name) {
+    tti_layout l;
+    bool found;
+    if (tti_quantised_find(st, name, &found, &l) != TT_OK || !found) return;
+    if (l.bytes > 1 << 24) return;
+    void *q = malloc(l.bytes);
+    float x[64];
+    if (q && tti_quantised_fill(st, name, &l, q) == TT_OK)
+        for (size_t i = 0; i < l.rows * l.cols; i += TT_COUNT(x))
+            tti_dequantise(&l, q, i, TT_MIN(TT_COUNT(x), l.rows * l.cols - i), x);
+    free(q);
+    tti_quantised_drop(st, name);
+}
 
 static void read_all(const tti_st *st) {
     for (size_t i = 0; i < tti_st_count(st); i++) {
@@ -19,6 +34,7 @@ static void read_all(const tti_st *st) {
                 abort();
         }
         if (t->count && tti_st_read_f32(t, x, t->count, 1) == TT_OK) abort();
+        read_quantised(st, t->name);
     }
     (void)tti_st_metadata(st, "format");
 }
