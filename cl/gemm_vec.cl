@@ -55,6 +55,7 @@ static inline void dots(float *s, global const float *a, size_t lda, int rows, c
         float scale[RN];
 #pragma unroll
         for (int r = 0; r < RN; r++) scale[r] = tt_scale_at(b, br[r] + at);
+#pragma unroll
         for (int u = at; u < at + QSTEP; u += VW) {
             floatv bv[RN];
 #pragma unroll
@@ -119,10 +120,28 @@ TT_KERNEL void gemm_vec(GEMM_ARGS) {
 #define NV 1
 #endif
 
+// NV vectors of B from i on; whole: i is where a step begins, or the half of one.
+static inline void band(floatv *bv, const tt_stored *b, size_t i, bool whole) {
+#if QUANTISED && WG == 1
+    if (whole) {
+        float scale = 0.0f;
+#pragma unroll
+        for (int v = 0; v < NV; v++) {
+            if (v * VW % QSTEP == 0) scale = tt_scale_at(b, i + v * VW);
+            bv[v] = tt_block_v(b, i + v * VW, scale);
+        }
+        return;
+    }
+#endif
+#pragma unroll
+    for (int v = 0; v < NV; v++) bv[v] = tt_at_v(b, i + v * VW);
+}
+
 TT_KERNEL void gemm_vec(GEMM_ARGS) {
     GEMM_BEGIN;
     const int j = get_global_id(0) * NV * VW;
     if (j >= n) return;
+    const bool whole = Q_WHOLE_STEPS(ldb);
     for (int i = 0; i < m; i += RM) {
         floatv acc[RM * NV];
 #pragma unroll
@@ -130,8 +149,7 @@ TT_KERNEL void gemm_vec(GEMM_ARGS) {
         if (j + NV * VW <= n) {
             for (int at = 0; at < k; at++) {
                 floatv bv[NV];
-#pragma unroll
-                for (int v = 0; v < NV; v++) bv[v] = tt_at_v(b, at * ldb + j + v * VW);
+                band(bv, b, at * ldb + j, whole);
 #pragma unroll
                 for (int q = 0; q < RM; q++) {
                     const floatv av = SPLAT(a[min(i + q, m - 1) * lda + at]);
