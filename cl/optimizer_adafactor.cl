@@ -10,17 +10,14 @@
 //          scratch: {mean(r), 1 / max(1, rms(u)), sums of u^2 of each row}
 // launch   adafactor_rows, _squares, _apply: a work-group of WG for each row (IDS: slot);
 //          _columns: ceil(C / (COLV * VW)); _fade: ceil(R / CHUNK); _mean, _clip, _vector: one
-// defines  WG, VW, CHUNK, STEPS, PT, GT, COLV vectors of columns in a work-group; IDS 1, VECTOR 1,
-//          DECAY 0: decay counts as 1
+//          R is 0 for a vector's _apply
+// defines  WG, VW, CHUNK, STEPS, PT, GT, COLV vectors of columns in a work-group; IDS 1
 // numbers  sums in fixed order: of a row by vectors, then the work-group's as a tree; of a column
 //          rows in ascending order within a lane, then the lanes as a tree
 #include "optimizer.clh"
 
 #ifndef IDS
 #define IDS 0
-#endif
-#ifndef VECTOR
-#define VECTOR 0
 #endif
 #define EPS 1e-30f
 // One step of an average whose new value is 0 but for eps, and what is added for another one.
@@ -39,7 +36,6 @@ TT_KERNEL void adafactor_rows(global float *f, global const tt_g *g, global cons
     const float4 s = STATE_S(state);
     const float clip = state[0];
     const size_t r = get_group_id(0), row = first + r * C;
-    if (s.w <= 0.0f) return;
     floatv sv = SPLAT(0.0f);
     float s1 = 0.0f;
     ROW_LOOP_V(c, C) {
@@ -52,7 +48,8 @@ TT_KERNEL void adafactor_rows(global float *f, global const tt_g *g, global cons
     }
     const float sum = WG_SUM(SUMV(sv) + s1, tmp);
     global float *out = f + at + ROW_ID(r);
-    if (get_local_id(0) == 0) *out = fma(s.z, sum / C, IDS ? *out : FADE(*out, s.z));
+    if (get_local_id(0) == 0 && s.w > 0.0f)
+        *out = fma(s.z, sum / C, IDS ? *out : FADE(*out, s.z));
 }
 
 TT_KERNEL void adafactor_fade(global float *f, global const float *state, const uint at,
@@ -71,7 +68,6 @@ TT_KERNEL void adafactor_columns(global float *f, global const tt_g *g, global c
     const float4 s = STATE_S(state);
     const float clip = state[0];
     const int c = ((int)get_group_id(0) * COLV + LANE_COL) * VW, left = C - c;
-    if (s.w <= 0.0f) return;
     floatv sum = SPLAT(0.0f);
     for (int r = LANE; r < n && left > 0; r += LANES) {
         const size_t from = first + (size_t)r * C + c;
@@ -91,7 +87,7 @@ TT_KERNEL void adafactor_columns(global float *f, global const tt_g *g, global c
         sum = fma(x, x, sum);
     }
     sum = LANES_SUM(sum, tmp);
-    if (left <= 0 || LANE != 0) return;
+    if (left <= 0 || LANE != 0 || s.w <= 0.0f) return;
     global float *out = f + at + R + c;
     const floatv old = tt_load_part(out, left), z = SPLAT(s.z);
     tt_store_part(out, left, fma(z, sum / SPLAT((float)R), fma(SPLAT(1.0f) - z, old, z * SPLAT(EPS))));
@@ -110,7 +106,7 @@ TT_KERNEL void adafactor_mean(global float *scratch, global const float *f, cons
 
 // u without what its whole row has in common: 1 / sqrt(r / mean(r)), or 1 for a vector.
 #define ROW_FACTOR(f, at, id, scratch)                                                             \
-    (VECTOR ? 1.0f : rsqrt(f[at + id]) * sqrt(scratch[0]))
+    (R == 0 ? 1.0f : rsqrt(f[at + id]) * sqrt(scratch[0]))
 #define U(LOADG, LOADF, i, c) (LOADG(g, i) * clip * rsqrt(LOADF(f, cols + c)))
 #define UV(i, c) (LDGV(g, i) * SPLAT(clip) * rsqrt(LDV(f, cols + c)))
 
@@ -150,12 +146,11 @@ TT_KERNEL void adafactor_vector(global float *scratch, global float *f, global c
     TT_SUM_LOCAL(tmp);
     const float4 s = STATE_S(state);
     const float clip = state[0];
-    if (s.w <= 0.0f) return;
     float sum = 0.0f;
     for (int c = get_local_id(0); c < C; c += WG) {
         const float x = LDG(g, (size_t)first + c) * clip, v = fma(s.z, x * x, FADE(f[at + c], s.z));
         const float u = x * rsqrt(v);
-        f[at + c] = v;
+        if (s.w > 0.0f) f[at + c] = v;
         sum = fma(u, u, sum);
     }
     sum = WG_SUM(sum, tmp);
@@ -165,11 +160,12 @@ TT_KERNEL void adafactor_vector(global float *scratch, global float *f, global c
 TT_KERNEL void adafactor_apply(global tt_p *p, global const tt_g *g, global const float *f,
                                global const float *scratch, global const int *ids,
                                global int *last, global const float *state, const uint at,
-                               const int R, const int C, const uint first, const uint arena) {
+                               const int R, const int C, const uint first, const uint arena,
+                               const int decays) {
     const float4 s = STATE_S(state);
-    const float clip = state[0], decay = DECAY ? s.x : 1.0f;
+    const float clip = state[0], decay = decays ? s.x : 1.0f;
     const size_t r = get_group_id(0), id = ROW_ID(r), row = first + r * C, to = first + id * C;
-    const size_t cols = VECTOR ? at : (size_t)at + R;
+    const size_t cols = (size_t)at + R;
     if (s.w <= 0.0f) return;
     const float k = -s.y * scratch[1] * ROW_FACTOR(f, at, id, scratch);
     ROW_LOOP_V(c, C)

@@ -74,8 +74,8 @@ static size_t colv(const tti_caps *c) { return (size_t)TT_MIN(c->wg, 16); }
 
 static tti_launch kernel(const job *j, const char *name) {
     char more[96];
-    snprintf(more, sizeof more, "-DCOLV=%zu -DIDS=%d -DVECTOR=%d -DDECAY=%d",
-             colv(tti_device_caps(j->o->d)), j->last != NULL, j->vector, j->decay);
+    snprintf(more, sizeof more, "-DCOLV=%zu -DIDS=%d", colv(tti_device_caps(j->o->d)),
+             j->last != NULL);
     return tti_opt_kernel(j->o, "optimizer_adafactor", name, j->type, j->gtype, more);
 }
 
@@ -170,10 +170,11 @@ static tt_status update(const job *j) {
     tti_arg_mem(&k, j->last ? j->last : j->o->state);
     tti_arg_mem(&k, j->o->state);
     tti_arg_u32(&k, (uint32_t)j->at);
-    tti_arg_i32(&k, (int)j->rows);
+    tti_arg_i32(&k, j->vector ? 0 : (int)j->rows);
     tti_arg_i32(&k, (int)j->cols);
     tti_arg_u32(&k, (uint32_t)j->first);
     tti_arg_u32(&k, (uint32_t)j->arena);
+    tti_arg_i32(&k, j->decay);
     return tti_run_groups(&k, j->given);
 }
 

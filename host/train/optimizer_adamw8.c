@@ -77,7 +77,7 @@ static tt_status prepare(tti_optimizer *o) {
 static tt_status update_matrix(tti_optimizer *o, size_t i, tti_matrix m, size_t first_block) {
     const tti_optimizer_arena *a = &o->arenas[i];
     const tti_opt_part *p = &o->part[i];
-    const size_t count = m.rows * m.cols, per = tti_device_caps(o->d)->wg > 1 ? 4 : 64;
+    const size_t count = m.rows * m.cols, per = tti_device_caps(o->d)->wg > 1 ? 1 : 64;
     char more[32];
     snprintf(more, sizeof more, "-DBLOCKS=%zu", per);
     tti_launch k = tti_opt_kernel(o, "optimizer_adamw8", "adamw8", a->type, a->gtype, more);

@@ -1,41 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* AdamW against a double reference; tables updated lazily against dense updates, bit for bit. */
-#include <criterion/criterion.h>
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-#include "host/core/philox.h"
-#include "host/train/optimizer.h"
-
-#define OK(expr) cr_assert_eq((expr), TT_OK, "%s", tt_error())
-
-static const int shapes[][2] = {{1, 16}, {1, 8}, {64, 4}, {64, 1}};
-
-static tti_device *open_device(void) {
-    tti_device *d;
-    if (tti_device_open(&d, NULL) == TT_OK) return d;
-    if (getenv("TT_REQUIRE_DEVICE")) cr_assert(false, "no device: %s", tt_error());
-    cr_skip_test("no device: %s", tt_error());
-    return NULL;
-}
-
-static void set_shape(tti_device *d, const int shape[2]) {
-    tti_caps *caps = (tti_caps *)(uintptr_t)tti_device_caps(d); /* as if it were another device */
-    caps->wg = shape[0];
-    caps->vw = shape[1];
-}
-
-static float draw(uint32_t a, uint32_t b) {
-    return 2.0f * tti_unit(tti_philox(a, b, 0, 78, 1, 2).v[0]) - 1.0f;
-}
-
-static cl_mem upload(tti_device *d, const void *p, size_t bytes) {
-    cl_mem m = NULL;
-    OK(tti_mem_new(&m, d, bytes, TTI_MEM_OTHER, true));
-    if (p) OK(tti_mem_write(d, m, 0, p, bytes));
-    OK(tti_device_finish(d));
-    return m;
-}
+#include "tests/unit/train/optimizer_support.h"
 
 /* ---- dense, against doubles ---- */
 
