@@ -58,10 +58,19 @@ tt_status tti_check_held(const char *name, tti_st_dtype dtype, const float *v, s
     return TT_OK;
 }
 
+static tt_status copy_bytes(const tti_st_tensor *t, tti_st_writer *w) {
+    const size_t step = CHUNK * sizeof(float);
+    for (size_t at = 0; at < t->bytes; at += step) {
+        TT_TRY(tti_st_writer_write(w, (const uint8_t *)t->data + at, TT_MIN(step, t->bytes - at)));
+        tti_st_drop(t);
+    }
+    return TT_OK;
+}
+
 tt_status tti_reader_copy(const tti_reader *r, tti_st_writer *w, const char *name,
                           tti_st_dtype dtype) {
     const tti_st_tensor *t = r->x.t;
-    if (!r->packed && t->dtype == dtype) return tti_st_writer_write(w, t->data, t->bytes);
+    if (!r->packed && t->dtype == dtype) return copy_bytes(t, w);
     float *v = tti_malloc(CHUNK * sizeof *v);
     if (!v) return TT_E_NOMEM;
     tt_status s = TT_OK;
