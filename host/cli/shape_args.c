@@ -192,21 +192,13 @@ static bool take(tti_shape_args *a, int option, const char *v) {
     }
 }
 
-/* What is trained is not quantised. */
 static bool settle(tti_shape_args *a, const char *command) {
-    const tti_dials *d = &a->d;
     if (a->smallest) tti_dials_smallest(&a->d, a->given);
     tti_dials_settle(&a->d, a->smallest ? ~0u : a->given);
-    tti_dials_model(d, &a->opts);
-    if (d->method == TTI_CONFIG_FULL && (d->weights >= TTI_Q8 || d->head >= TTI_Q8)) {
-        fprintf(stderr,
-                "tokentune: %s: --%s %s: quantised weights do not train; with them --method is "
-                "lora or qlora\n",
-                command, d->weights >= TTI_Q8 ? "weights" : "head",
-                tti_storage_name(d->weights >= TTI_Q8 ? d->weights : d->head));
-        return false;
-    }
-    return true;
+    tti_dials_model(&a->d, &a->opts);
+    if (tti_dials_check(&a->d) == TT_OK) return true;
+    fprintf(stderr, "tokentune: %s: %s\n", command, tt_error());
+    return false;
 }
 
 int tti_shape_args_parse(tti_shape_args *a, int argc, char **argv, const char *usage, bool *done) {

@@ -32,6 +32,19 @@ void tti_dials_smallest(tti_dials *d, unsigned given) {
     if (open & TTI_DIAL_OPTIMIZER) d->optimizer = TTI_OPT_ADAMW8;
 }
 
+tt_status tti_dials_check(const tti_dials *d) {
+    const bool body = d->weights >= TTI_Q8;
+    if (d->method == TTI_CONFIG_FULL && (body || d->head >= TTI_Q8))
+        return tti_fail(TT_E_ARG,
+                        "%s in %s: quantised weights do not train; with them the method is lora or "
+                        "qlora",
+                        body ? "weights" : "head", tti_storage_name(body ? d->weights : d->head));
+    if (d->stream)
+        return tti_fail(TT_E_ARG, "stream: weights that stay in host memory are not supported; "
+                                  "weights in nf4 take least device memory");
+    return TT_OK;
+}
+
 void tti_dials_model(const tti_dials *d, tti_model_opts *o) {
     o->method = d->method == TTI_CONFIG_FULL ? TTI_METHOD_FULL : TTI_METHOD_LORA;
     o->weights = d->weights;

@@ -50,6 +50,8 @@ tti_dials tti_dials_defaults(void);
 void tti_dials_settle(tti_dials *d, unsigned given);
 /* Takes every dial of storage, recomputation and optimizer not given to its smallest. */
 void tti_dials_smallest(tti_dials *d, unsigned given);
+/* TT_E_ARG for what cannot be: quantised weights that train; streams, which no session has. */
+tt_status tti_dials_check(const tti_dials *d);
 /* Sets the fields of model and session options that the dials stand for. */
 void tti_dials_model(const tti_dials *d, tti_model_opts *o);
 void tti_dials_session(const tti_dials *d, tti_session_opts *o);

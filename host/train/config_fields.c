@@ -92,8 +92,8 @@ const tti_key tti_keys[] = {
  "next token (cross-entropy), for decoders"},
 
 {"method.name", TTI_KEY_CHOICE, RES, AT(method.name), 0, 0, methods, "full",
- "full trains all weights, lora low-rank adapters and the head of a classifier, qlora the same over "
- "a base in 4 bits"},
+ "full trains all weights, lora low-rank adapters and the head of a classifier, qlora the same "
+ "over a base in 4 bits"},
 {"method.rank", TTI_KEY_INT, RES, AT(method.rank), 1, 4096, NULL, "8", "of the adapters"},
 {"method.alpha", TTI_KEY_NUM, RES | TTI_KEY_ABOVE, AT(method.alpha), 0, 1e6, NULL, "16",
  "adapters are scaled by alpha / rank"},
@@ -164,7 +164,7 @@ const tti_key tti_keys[] = {
 
 {"storage.weights", TTI_KEY_CHOICE, RES, AT(storage.weights), 0, 0, weights, "auto",
  "of linear layers; q8 and nf4 where they are frozen; auto: nf4 for qlora, else as the checkpoint "
- "is quantised, else f32"},
+ "is quantised, else f32, or, frozen, bf16 where memory.limit asks for it"},
 {"storage.head", TTI_KEY_CHOICE, RES, AT(storage.head), 0, 0, weights, "auto",
  "of embedding tables and output layers; auto: as the checkpoint is quantised, else f32"},
 {"storage.double_quant", TTI_KEY_BOOL, RES, AT(storage.double_quant), 0, 0, NULL, "true",

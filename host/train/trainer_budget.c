@@ -97,6 +97,7 @@ static tt_status take_found(tti_job *r) {
 
 tt_status tti_job_dials(tti_job *r) {
     take_config(r);
+    TT_TRY(tti_dials_check(&r->dials));
     return r->resumed ? take_found(r) : TT_OK;
 }
 

@@ -47,9 +47,12 @@ sweep() {
 sweep "host memory in train" TT_FAIL_ALLOC 12 "$tt" train run.yaml train.steps=2
 sweep "host memory in verify" TT_FAIL_ALLOC 15 "$tt" verify --gemm tile case
 sweep "host memory in plan" TT_FAIL_ALLOC 5 "$tt" plan --model model --seq 20
+sweep "host memory in a search" TT_FAIL_ALLOC 20 "$tt" plan --model model --no-device --memory 900K
 sweep "host memory in tokenize" TT_FAIL_ALLOC 5 "$tt" tokenize --model model 'a good film'
 sweep "host memory in devices" TT_FAIL_ALLOC 5 "$tt" devices
 sweep "device memory in train" TT_FAIL_DEVICE_ALLOC 2 "$tt" train run.yaml train.steps=2
+sweep "device memory in qlora" TT_FAIL_DEVICE_ALLOC 4 "$tt" train run.yaml train.steps=2 \
+    method.name=qlora storage.kept=bf16 train.optimizer=adamw8bit --memory 400K
 
 # Files that may not grow past some size stand for a full disk. A whole run first: compiled kernels
 # are files too, the OpenCL implementation's own among them.

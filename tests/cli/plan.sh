@@ -51,7 +51,8 @@ for dial in method=qlora weights=nf4 head=q8 kept=bf16 keys=q8 recompute=block o
     keep=0.1 seq=2048 batch=1 stream=false double_quant=true lora_rank=8; do
     is ${dial%=*} ${dial#*=}
 done
-sum=$(grep -oP '"by_category": \{\K[^}]+' plan.json | tr ',' '\n' | awk '$1 != "\"total\":" { s += $2 } END { printf "%.0f", s }')
+sum=$(grep -oP '"by_category": \{\K[^}]+' plan.json | tr ',' '\n' |
+    awk '$1 != "\"total\":" { s += $2 } END { printf "%.0f", s }')
 if [ "$sum" = "$(field total_bytes)" ]; then ok "categories add up"; else fail "categories" "$sum"; fi
 # shellcheck disable=SC2086
 plan "16-bit keys" 0 $smallest --keys bf16
@@ -71,11 +72,12 @@ fi
 plan "the largest keep" 0 one --no-device --memory 1100M --method qlora --seq 2048 --batch 2
 best=$(field keep)
 most "within the budget" total_bytes $((1100 << 20))
-[ "$(grep -o '"chosen": true' plan.json | wc -l)" = 1 ] && ok "a table" || fail "a table" "no row or several are chosen"
-dials="--method qlora --recompute block --kept bf16 --keys q8"
+if [ "$(grep -o '"chosen": true' plan.json | wc -l)" = 1 ]; then ok "a table"; else fail "a table" "not one row"; fi
+dials="--method qlora --recompute block --kept bf16 --keys $(field keys)"
 more=$(awk -v k="$best" 'BEGIN { print k + 0.002 }')
 # shellcheck disable=SC2086
-plan "the next larger does not fit" 1 one --no-device --device-memory 1100M --seq 2048 --batch 2 --keep "$more" $dials --keys recompute
+plan "the next larger does not fit" 1 one --no-device --device-memory 1100M --seq 2048 --batch 2 \
+    --keep "$more" $dials
 plan "the longest text" 0 one --no-device --memory 4G --method qlora --keep 0.3 --batch 1
 long=$(field seq)
 plan "the largest batch" 0 one --no-device --memory 4G --method qlora --keep 0.3 --seq 512
@@ -95,9 +97,9 @@ fi
 plan "what was given stays" 1 one --no-device --memory 2700M --method lora --keep 1 --seq 2048 --batch 8 \
     --recompute none --kept f32
 plan "a time without a device" 0 one --device-memory 8G --method qlora --gflops 1000
-[ "$(field time_s)" != null ] && ok "time" || fail "time" "none"
+if [ "$(field time_s)" != null ]; then ok "time"; else fail "time" "none"; fi
 check "the table for people" "$tt" plan one --no-device --memory 2G --method qlora
-grep -q '<-' "$work/.out" && ok "marks the chosen row" || fail "marks the chosen row" "$(tail -n 1 "$work/.out")"
+if grep -q '<-' .out; then ok "marks the chosen row"; else fail "the chosen row" "$(tail -n 1 .out)"; fi
 
 # --- wrong words ---
 refuses "an unknown type" 2 'kept' "$tt" plan one --kept q8
@@ -115,7 +117,7 @@ total() { grep -oP '"total": \K[0-9]+' "$1"; }
 limit=$(($(total dry.json) * 85 / 100))
 go() { "$tt" train run.yaml "$@" >log 2>&1; }
 check "a run within a limit" go --memory $limit output.dir=a
-grep -q '^within .*: memory.recompute=' log && ok "settings are told" || fail "settings" "$(head -n 2 log)"
+if grep -q '^within .*: memory.recompute=' log; then ok "settings are told"; else fail "settings" "$(head -n 2 log)"; fi
 go --memory $limit output.dir=b && rm -rf b/final b/checkpoint-12
 check "resumes with the settings found" go output.dir=b --resume
 check "to the same bits" cmp a/final/adapter_model.safetensors b/final/adapter_model.safetensors
