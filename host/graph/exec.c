@@ -92,11 +92,14 @@ tt_status tti_exec_run(tti_exec *e, const tti_feed *feed) {
     TT_TRY(check_rows(e, feed));
     e->rows = feed->rows;
     TT_TRY(upload(x, feed));
+    x->streaming.at = 0; /* a run that failed may have left it */
     for (size_t i = 0, r = 0; i < e->graph->nnodes;) {
         const tti_node *n = &e->graph->nodes[i];
+        TT_TRY(tti_exec_stream_at(x, i));
         TT_TRY(n->chunk ? tti_exec_region(x, &x->regions[r]) : tti_exec_node(e, n));
         i = n->chunk ? x->regions[r++].end : i + 1;
     }
+    TT_TRY(tti_exec_stream_at(x, e->graph->nnodes));
     return tti_device_flush(e->dev);
 }
 

@@ -31,6 +31,20 @@ typedef struct {
 } tti_region;
 
 typedef struct {
+    size_t first; /* node */
+    int group;
+} tti_visit;
+
+/* Weights that are streamed. */
+typedef struct {
+    struct tti_stream *s; /* NULL: none */
+    tti_val *values;      /* by item of s */
+    tti_visit *visits;
+    size_t n, cap;
+    size_t at; /* visits begun in this run */
+} tti_streaming;
+
+typedef struct {
     tti_exec e; /* first: an exec is one of these */
     const tti_plan *plan;
     cl_mem *arena;    /* by arena */
@@ -48,6 +62,7 @@ typedef struct {
     size_t nregions, regions_cap;
     cl_mem **parts; /* by value: a handle for each chunk of a root or input; the first is owned's */
     size_t chunks;  /* at most */
+    tti_streaming streaming;
     tti_plan_bytes bytes;
 } tti_exec_full;
 
@@ -61,5 +76,10 @@ tt_status tti_exec_make_regions(tti_exec_full *x); /* behind arenas and inputs *
 void tti_exec_free_regions(tti_exec_full *x);
 /* Enqueues the region's nodes for every chunk of the batch in hand. */
 tt_status tti_exec_region(tti_exec_full *x, const tti_region *r);
+
+/* ---- exec_stream.c ---- */
+/* Before node `node` is enqueued, and with the number of nodes when all are. */
+tt_status tti_exec_stream_at(tti_exec_full *x, size_t node);
+void tti_exec_stream_free(tti_exec_full *x);
 
 #endif
