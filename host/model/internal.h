@@ -137,6 +137,8 @@ struct tti_model {
     size_t nfrozen, frozen_cap;
     tti_slab *slabs, *gslabs; /* of all parameters */
     tti_place *places;        /* by slab */
+    void **hosts;             /* by slab: host memory of hosted parameters, else NULL */
+    size_t nslabs;
     size_t align, max_alloc;
     size_t sparse_rows;
 };

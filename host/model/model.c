@@ -105,6 +105,7 @@ tt_status tti_model_bind(tti_model *m, const tti_graph *g, tti_exec *e) {
         if (val->kind != TTI_VALUE_PARAM) continue;
         const tti_param *p = tti_model_param_of(m, g, (tti_val)v);
         if (!p) return tti_fail(TT_E_INTERNAL, "the graph has no parameter %s", val->name);
+        if (p->hosted) continue;
         tti_exec_bind_slabs(e, (tti_val)v, p->slabs, p->nslabs);
         if (val->grad != TTI_NONE) tti_exec_bind_slabs(e, val->grad, p->gslabs, p->nslabs);
     }

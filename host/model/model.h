@@ -39,6 +39,7 @@ typedef struct {
     int weights, head;   /* tti_dtype or TTI_AS_STORED */
     bool nested;         /* NF4: scales are 8-bit numbers too (double quantisation) */
     tti_dtype gradients; /* of trained linear layers' matrices: F32, F16, BF16 */
+    bool stream;         /* frozen parameters of blocks stay in host memory (host/graph/stream.h) */
 } tti_model_opts;
 enum { TTI_AS_STORED = -1 };
 tti_model_opts tti_model_defaults(void);
@@ -61,6 +62,7 @@ typedef struct {
     tti_slab *slabs, *gslabs;
     size_t nslabs;
     cl_mem p, g; /* of the first slab: all there is of most */
+    bool hosted; /* in host memory: slabs say how it is cut, their mem is NULL */
 } tti_param;
 
 typedef struct {
@@ -116,7 +118,8 @@ tt_status tti_model_alloc_gradients(tti_model *m, size_t step_uniq);
 void tti_model_free_gradients(tti_model *m);
 /* p's gradient as f32, of the whole parameter; of a sparse one, of the rows it has; waits. */
 tt_status tti_model_read_gradient(tti_model *m, const tti_param *p, float *dst);
-/* Bytes of weights (all) and of gradients, as allocated or, without a device, as they would be. */
+/* Bytes of weights (all that are not hosted) and of gradients, as allocated or, without a device,
+ * as they would be. */
 size_t tti_model_weight_bytes(const tti_model *m);
 size_t tti_model_gradient_bytes(const tti_model *m, size_t step_uniq);
 
@@ -155,8 +158,13 @@ typedef struct {
 /* Describes the model's forward pass (and loss) in g. */
 tt_status tti_model_forward(tti_model *m, tti_graph *g, const tti_forward_opts *o,
                             tti_forward_out *out);
-/* Binds all PARAM values of g, and their gradients where there are any, in their slabs. */
+/* Binds all PARAM values of g, and their gradients where there are any, in their slabs. Hosted ones
+ * are the stream's to bind. */
 tt_status tti_model_bind(tti_model *m, const tti_graph *g, tti_exec *e);
+/* The host memory of a hosted parameter, by slab (layout.bytes each; NULL without a device, and for
+ * parameters that are in device memory); and of all of them. Borrowed. */
+const void *const *tti_model_host(const tti_model *m, const tti_param *p);
+size_t tti_model_host_bytes(const tti_model *m);
 /* The parameter a PARAM value of g stands for. */
 tti_param *tti_model_param_of(tti_model *m, const tti_graph *g, tti_val v);
 

@@ -81,7 +81,9 @@ static tt_status cut(tti_model *m) {
     m->slabs = tti_calloc(total + 1, sizeof *m->slabs);
     m->gslabs = tti_calloc(total + 1, sizeof *m->gslabs);
     m->places = tti_calloc(total + 1, sizeof *m->places);
-    if (!m->slabs || !m->gslabs || !m->places) TT_GO(TT_E_NOMEM);
+    m->hosts = tti_calloc(total + 1, sizeof *m->hosts);
+    if (!m->slabs || !m->gslabs || !m->places || !m->hosts) TT_GO(TT_E_NOMEM);
+    m->nslabs = total;
     total = 0;
     for (size_t i = 0; i < m->nparams; i++) {
         tti_param *p = &m->params[i];
@@ -150,10 +152,14 @@ static tt_status put_all(tti_model *m, tti_dtype type, tti_dtype gtype) {
 tt_status tti_model_layout(tti_model *m) {
     static const tti_dtype types[] = {TTI_F32, TTI_F16, TTI_BF16};
     TT_TRY(cut(m));
+    for (size_t i = 0; i < m->nparams; i++) {
+        tti_param *p = &m->params[i];
+        p->hosted = m->opts.stream && !p->trainable && p->layer >= 0;
+    }
     for (size_t t = 0; t < TT_COUNT(types); t++)
         for (size_t g = 0; g < TT_COUNT(types); g++) TT_TRY(put_all(m, types[t], types[g]));
     for (size_t i = 0; i < m->nparams; i++)
-        if (!m->params[i].trainable) TT_TRY(put_frozen(m, &m->params[i]));
+        if (!m->params[i].trainable && !m->params[i].hosted) TT_TRY(put_frozen(m, &m->params[i]));
     for (size_t i = 0; i < m->nparams; i++) {
         tti_param *p = &m->params[i];
         const tti_place *at = place_of(m, p->slabs);
@@ -180,6 +186,13 @@ static tt_status take_slabs(tti_model *m, tti_param *p, bool gradients) {
     return TT_OK;
 }
 
+static tt_status host_slabs(tti_model *m, const tti_param *p) {
+    for (size_t k = 0; k < p->nslabs; k++)
+        if (!(m->hosts[&p->slabs[k] - m->slabs] = tti_malloc(p->slabs[k].layout.bytes)))
+            return TT_E_NOMEM;
+    return TT_OK;
+}
+
 tt_status tti_model_allocate(tti_model *m) {
     for (size_t a = 0; a < m->narenas; a++)
         TT_TRY(tti_mem_new(&m->arenas[a].p, m->dev, m->arenas[a].count * size_of(m->arenas[a].type),
@@ -188,7 +201,9 @@ tt_status tti_model_allocate(tti_model *m) {
         TT_TRY(tti_mem_new(&m->frozen[a].p, m->dev, m->frozen[a].bytes, TTI_MEM_WEIGHTS, false));
     for (size_t i = 0; i < m->nparams; i++) {
         tti_param *p = &m->params[i];
-        if (p->sparse)
+        if (p->hosted)
+            TT_TRY(host_slabs(m, p));
+        else if (p->sparse)
             TT_TRY(tti_mem_new(&p->slabs->mem, m->dev, p->layout.bytes, TTI_MEM_WEIGHTS, false));
         else
             TT_TRY(take_slabs(m, p, false));
@@ -259,6 +274,8 @@ void tti_model_release(tti_model *m) {
     tti_free(m->slabs);
     tti_free(m->gslabs);
     tti_free(m->places);
+    for (size_t k = 0; k < m->nslabs; k++) tti_free(m->hosts[k]);
+    tti_free(m->hosts);
 }
 
 /* ---- what there is ---- */
@@ -307,6 +324,19 @@ size_t tti_model_gradient_bytes(const tti_model *m, size_t step_uniq) {
     for (size_t a = 0; a < m->narenas; a++) sum += m->arenas[a].count * size_of(m->arenas[a].gtype);
     for (size_t i = 0; i < m->nparams; i++)
         if (m->params[i].sparse) sum += slot_bytes(&m->params[i], step_uniq);
+    return sum;
+}
+
+const void *const *tti_model_host(const tti_model *m, const tti_param *p) {
+    void *const *at = m->hosts + (p->slabs - m->slabs);
+    return at[0] ? (const void *const *)at : NULL;
+}
+
+size_t tti_model_host_bytes(const tti_model *m) {
+    size_t sum = 0;
+    for (size_t i = 0; i < m->nparams; i++)
+        for (size_t k = 0; k < m->params[i].nslabs && m->params[i].hosted; k++)
+            sum += m->params[i].slabs[k].layout.bytes;
     return sum;
 }
 

@@ -159,8 +159,17 @@ static void end(transfer *t) {
 
 /* ---- to the device ---- */
 
+/* Into a slab of device memory, or of host memory. */
+static tt_status put(tti_model *m, const tti_slab *s, size_t offset, const void *src,
+                     size_t bytes) {
+    uint8_t *host = m->hosts[s - m->slabs];
+    if (!host) return tti_mem_write(m->dev, s->mem, offset, src, bytes);
+    memcpy(host + offset, src, bytes);
+    return TT_OK;
+}
+
 /* The numbers of a slab, without what lies behind them. */
-static tt_status send_data(transfer *t, tti_device *d, const tti_slab *s) {
+static tt_status send_data(transfer *t, tti_model *m, const tti_slab *s) {
     const size_t count = s->rows * s->layout.cols, before = s->row0 * s->layout.cols;
     const size_t step = TT_MAX(CHUNK / t->c.piece, 1) * t->c.piece;
     for (size_t at = 0; at < count; at += step) {
@@ -169,8 +178,7 @@ static tt_status send_data(transfer *t, tti_device *d, const tti_slab *s) {
         t->c.scales = t->scales ? t->scales + t->c.first / t->c.block : NULL;
         TT_TRY(convert_chunk(&t->c, t->workers, t->nworkers));
         if (t->c.from->done) t->c.from->done(t->c.from);
-        TT_TRY(tti_mem_write(d, s->mem, data_bytes(t->c.type, at), t->c.data,
-                             data_bytes(t->c.type, t->c.count)));
+        TT_TRY(put(m, s, data_bytes(t->c.type, at), t->c.data, data_bytes(t->c.type, t->c.count)));
     }
     return TT_OK;
 }
@@ -197,7 +205,7 @@ static void section(uint8_t *tail, size_t to, const uint8_t *from, size_t first,
 
 /* What lies behind the numbers of a slab: out of `from`, in layout `of`, which has the sections of
  * the whole parameter; or, of NULL, the scales as they are. */
-static tt_status send_tail(tti_device *d, const tti_slab *s, const tti_layout *of,
+static tt_status send_tail(tti_model *m, const tti_slab *s, const tti_layout *of,
                            const uint8_t *from, const float *scales) {
     const tti_layout *l = &s->layout;
     const size_t data = data_bytes(l->type, s->rows * l->cols);
@@ -211,7 +219,7 @@ static tt_status send_tail(tti_device *d, const tti_slab *s, const tti_layout *o
                 l->nested_blocks, 4);
     if (l->type == TTI_NF4)
         section(tail, l->tables - data, from + of->tables, 0, 1, l->bytes - l->tables);
-    tt_status st = tti_mem_write(d, s->mem, data, tail, l->bytes - data);
+    tt_status st = put(m, s, data, tail, l->bytes - data);
     tti_free(tail);
     return st;
 }
@@ -220,9 +228,9 @@ tt_status tti_model_send_packed(tti_model *m, const tti_param *p, const uint8_t 
     const tti_layout *l = &p->layout;
     for (size_t k = 0; k < p->nslabs; k++) {
         const tti_slab *s = &p->slabs[k];
-        TT_TRY(tti_mem_write(m->dev, s->mem, 0, packed + data_bytes(l->type, s->row0 * l->cols),
-                             data_bytes(l->type, s->rows * l->cols)));
-        TT_TRY(send_tail(m->dev, s, l, packed, NULL));
+        TT_TRY(put(m, s, 0, packed + data_bytes(l->type, s->row0 * l->cols),
+                   data_bytes(l->type, s->rows * l->cols)));
+        TT_TRY(send_tail(m, s, l, packed, NULL));
     }
     return TT_OK;
 }
@@ -233,10 +241,10 @@ tt_status tti_model_send(tti_model *m, const tti_param *p, const tti_source *fro
     uint8_t *packed = NULL;
     tt_status s;
     TT_GO(begin(&t, p, from));
-    for (size_t k = 0; k < p->nslabs; k++) TT_GO(send_data(&t, m->dev, &p->slabs[k]));
+    for (size_t k = 0; k < p->nslabs; k++) TT_GO(send_data(&t, m, &p->slabs[k]));
     if (p->layout.type == TTI_NF4) TT_GO(nest(&t, &p->layout, &small, &packed));
     for (size_t k = 0; k < p->nslabs && p->layout.block; k++)
-        TT_GO(send_tail(m->dev, &p->slabs[k], &small, packed, t.scales));
+        TT_GO(send_tail(m, &p->slabs[k], &small, packed, t.scales));
 done:
     tti_free(packed);
     end(&t);
@@ -245,9 +253,15 @@ done:
 
 /* ---- from the device ---- */
 
-/* Elements first .. first+count-1 of a slab; of a quantised one, all of it is read for them. */
-static tt_status fetch(tti_device *d, const tti_slab *s, size_t first, size_t count, float *dst) {
+/* Elements first .. first+count-1 of a slab, which host memory may hold; of a quantised one on the
+ * device, all of it is read for them. */
+static tt_status fetch(tti_device *d, const tti_slab *s, const void *host, size_t first,
+                       size_t count, float *dst) {
     const tti_layout *l = &s->layout;
+    if (host) {
+        tti_dequantise(l, host, first, count, dst);
+        return TT_OK;
+    }
     if (l->type == TTI_F32)
         return tti_mem_read(d, s->mem, first * sizeof *dst, dst, count * sizeof *dst);
     const bool whole = l->block > 0;
@@ -261,14 +275,15 @@ static tt_status fetch(tti_device *d, const tti_slab *s, size_t first, size_t co
     return st;
 }
 
-static tt_status fetch_all(tti_device *d, const tti_slab *slabs, size_t n, size_t first,
-                           size_t count, float *dst) {
+/* hosts: by slab, or NULL. */
+static tt_status fetch_all(tti_device *d, const tti_slab *slabs, size_t n, void *const *hosts,
+                           size_t first, size_t count, float *dst) {
     for (size_t k = 0; k < n && count > 0; k++) {
         const size_t before = slabs[k].row0 * slabs[k].layout.cols;
         const size_t size = slabs[k].rows * slabs[k].layout.cols;
         if (first >= before + size) continue;
         const size_t here = TT_MIN(count, before + size - first);
-        TT_TRY(fetch(d, &slabs[k], first - before, here, dst));
+        TT_TRY(fetch(d, &slabs[k], hosts ? hosts[k] : NULL, first - before, here, dst));
         first += here, count -= here, dst += here;
     }
     return TT_OK;
@@ -276,7 +291,8 @@ static tt_status fetch_all(tti_device *d, const tti_slab *slabs, size_t n, size_
 
 tt_status tti_model_read_part(tti_model *m, const tti_param *p, size_t first, size_t count,
                               float *dst) {
-    return fetch_all(m->dev, p->slabs, p->nslabs, first, count, dst);
+    return fetch_all(m->dev, p->slabs, p->nslabs, m->hosts + (p->slabs - m->slabs), first, count,
+                     dst);
 }
 
 tt_status tti_model_read(tti_model *m, const tti_param *p, float *dst) {
@@ -286,7 +302,7 @@ tt_status tti_model_read(tti_model *m, const tti_param *p, float *dst) {
 tt_status tti_model_read_gradient(tti_model *m, const tti_param *p, float *dst) {
     size_t rows = 0;
     for (size_t k = 0; k < p->nslabs; k++) rows += p->gslabs[k].rows;
-    return fetch_all(m->dev, p->gslabs, p->nslabs, 0, rows * p->cols, dst);
+    return fetch_all(m->dev, p->gslabs, p->nslabs, NULL, 0, rows * p->cols, dst);
 }
 
 static tt_status read_memory(const tti_source *from, size_t first, size_t count, float *dst) {

@@ -245,6 +245,42 @@ Test(store, adapters_stay_f32_over_any_base) {
     tm_close(&e);
 }
 
+/* Blocks in host memory hold what those on the device hold, and take none of its memory. */
+Test(store, hosted_blocks) {
+    tm_env e = tm_open();
+    const char *dir = tm_llama(&e, "m", "");
+    for (size_t t = 0; t < TT_COUNT(types); t++) {
+        tti_model_opts o = tm_opts();
+        o.method = TTI_METHOD_LORA;
+        o.weights = (int)types[t].weights;
+        o.nested = types[t].nested;
+        tti_model *whole = tm_load(e.dev, dir, &o);
+        tti_device *d = tm_device(SMALL_ALLOC);
+        o.stream = true;
+        tti_model *m = tm_load(d, dir, &o);
+        size_t hosted = 0;
+        for (size_t i = 0; i < tti_model_nparams(m); i++) {
+            const tti_param *p = tti_model_param(m, i);
+            float *got = tm_values(m, p), *want = tm_values(whole, tti_model_param(whole, i));
+            cr_expect_eq(memcmp(got, want, p->rows * p->cols * sizeof *got), 0, "%s: %s",
+                         types[t].name, p->name);
+            cr_expect_eq(p->hosted, p->layer >= 0 && !p->trainable, "%s", p->name);
+            cr_expect_eq(tti_model_host(m, p) != NULL, p->hosted, "%s", p->name);
+            cr_expect_eq(p->p == NULL, p->hosted, "%s", p->name);
+            for (size_t k = 0; k < p->nslabs && p->hosted; k++) hosted += p->slabs[k].layout.bytes;
+            tti_free(got);
+            tti_free(want);
+        }
+        cr_expect(hosted > 0 && hosted == tti_model_host_bytes(m));
+        cr_expect(tti_model_weight_bytes(m) + hosted <= tti_model_weight_bytes(whole) + 4096);
+        expect_bytes(d, m, dir, o, types[t].name);
+        tti_model_free(m);
+        tti_model_free(whole);
+        tti_device_close(d);
+    }
+    tm_close(&e);
+}
+
 Test(store, what_cannot_be_is_said) {
     tm_env e = tm_open();
     const char *dir = tm_llama(&e, "m", "");
