@@ -71,7 +71,7 @@ static inline uint tt_max8(uint8 v) { return tt_max4(max(v.lo, v.hi)); }
 #else
 #define MAX_LOCAL local uint lanes[WG]
 #define BLOCK_MAX(m) tt_block_max((m), lanes)
-static inline uint tt_block_max(uint m, local uint *lanes) {
+TT_LOCAL_INLINE uint tt_block_max(uint m, local uint *lanes) {
     const int l = get_local_id(0), first = l / LANES_B * LANES_B;
     barrier(CLK_LOCAL_MEM_FENCE);
     lanes[l] = m;
