@@ -75,6 +75,7 @@ static tt_status read_inputs(merge *g) {
     TT_TRY(is_causal(g, &causal));
     g->opts = tti_model_defaults();
     g->opts.frozen = true;
+    g->opts.head = TTI_F32; /* beside quantised weights it would be rounded */
     g->opts.method = TTI_METHOD_LORA;
     g->opts.adapter = o->adapter;
     g->opts.task = TTI_TASK_CAUSAL;
@@ -223,6 +224,7 @@ static tt_status measure_effect(const merge *g, float **want, const size_t *coun
     size_t *n = tti_calloc(g->ntexts, sizeof *n), at;
     tti_model_opts o = tti_model_defaults();
     o.frozen = true;
+    o.head = TTI_F32;
     o.task = TTI_TASK_CAUSAL;
     tt_status s = plain && n ? TT_OK : TT_E_NOMEM;
     if (s == TT_OK)

@@ -2,6 +2,7 @@
 /* Merged folders against base and adapter, and what must not be merged. */
 #include <math.h>
 #include "host/eval/merge.h"
+#include "host/eval/quantise.h"
 #include "host/format/safetensors.h"
 #include "host/model/model.h"
 #include "tests/unit/eval/support.h"
@@ -64,6 +65,66 @@ Test(merge, gives_the_logits_of_base_and_adapter) {
             tti_st_close(st);
         }
     }
+    te_close(&e);
+}
+
+/* An adapter over quantised weights becomes part of the numbers that those stand for. */
+Test(merge, widens_a_quantised_base) {
+    te_env e = te_open();
+    static const char *const cases[] = {"llama-lora-mlp-k30", "bert-cls-lora-k30"};
+    static const char *const types[] = {"nf4", "q8"};
+    for (size_t i = 0; i < TT_COUNT(cases) * TT_COUNT(types); i++) {
+        char base[512], adapter[512], *text;
+        size_t size;
+        snprintf(base, sizeof base, "%s/cases/%s/model", TT_TEST_DATA, cases[i / 2]);
+        snprintf(adapter, sizeof adapter, "%s/cases/%s/adapter", TT_TEST_DATA, cases[i / 2]);
+        const tti_quantise_opts q = {
+            .model = base, .out = te_temp(&e, "quantised"), .type = types[i % 2], .nested = true};
+        tti_quantise_result r;
+        cr_assert_eq(tti_quantise_folder(&q, &r), TT_OK, "%s", tt_error());
+        tti_merge_opts o = options(&e, q.out, adapter);
+        tti_merge_check c;
+        tti_st *st;
+        cr_assert_eq(tti_merge(&o, &c), TT_OK, "%s: %s", cases[i / 2], tt_error());
+        cr_expect(c.error <= 1e-4, "%s: %g", cases[i / 2], c.error);
+        cr_assert_eq(tti_st_open(&st, o.out), TT_OK, "%s", tt_error());
+        for (size_t k = 0; k < tti_st_count(st); k++)
+            cr_expect_eq(tti_st_at(st, k)->dtype, TTI_ST_F32, "%s", tti_st_at(st, k)->name);
+        tti_st_close(st);
+        cr_assert_eq(tti_file_read(&text, &size, te_path(o.out, "config.json"), 1 << 16), TT_OK);
+        cr_expect(!strstr(text, "quantization_config"), "%s", text);
+        tti_free(text);
+    }
+    te_close(&e);
+}
+
+/* The folder of a quantised model is written whole or not at all, and never over another thing. */
+Test(merge, quantised_folders) {
+    te_env e = te_open();
+    const char *base = te_data("cases/llama-gqa-full-k10/model"), *out = te_temp(&e, "q");
+    tti_quantise_result r;
+    tti_quantise_opts q = {.model = base, .out = out, .type = "nf4"};
+    cr_assert_eq(tti_quantise_folder(&q, &r), TT_OK, "%s", tt_error());
+    cr_expect_eq(r.matrices, 21);
+    cr_expect(tti_file_exists(te_path(out, "generation_config.json")));
+    q.type = "q8";
+    cr_expect_eq(tti_quantise_folder(&q, &r), TT_OK, "a model's folder is replaced: %s",
+                 tt_error());
+    q.type = "i8";
+    cr_expect_eq(tti_quantise_folder(&q, &r), TT_E_ARG);
+    cr_expect(strstr(tt_error(), "expected nf4, q8, bf16 or f16"), "%s", tt_error());
+    q.type = "nf4";
+    q.out = base;
+    cr_expect_eq(tti_quantise_folder(&q, &r), TT_E_ARG);
+    cr_expect(strstr(tt_error(), "is read from"), "%s", tt_error());
+    q.out = e.dir;
+    cr_expect_eq(tti_quantise_folder(&q, &r), TT_E_ARG);
+    cr_expect(strstr(tt_error(), "holds something else than a model"), "%s", tt_error());
+    q.out = te_temp(&e, "new");
+    tti_alloc_fail_at(40);
+    cr_expect_eq(tti_quantise_folder(&q, &r), TT_E_NOMEM);
+    tti_alloc_fail_at(0);
+    cr_expect(!tti_dir_exists(q.out));
     te_close(&e);
 }
 
