@@ -239,7 +239,7 @@ tt_status tti_model_alloc_gradients(tti_model *m, size_t step_uniq) {
 }
 
 static void release_slabs(tti_model *m, const tti_param *p, tti_slab *s) {
-    for (size_t k = 0; k < p->nslabs; k++) {
+    for (size_t k = 0; s && k < p->nslabs; k++) { /* none: laying out failed */
         if (p->sparse)
             tti_mem_free(m->dev, s[k].mem);
         else
@@ -249,7 +249,7 @@ static void release_slabs(tti_model *m, const tti_param *p, tti_slab *s) {
 }
 
 void tti_model_free_gradients(tti_model *m) {
-    for (size_t i = 0; i < m->nparams && m->gslabs; i++) {
+    for (size_t i = 0; i < m->nparams; i++) {
         release_slabs(m, &m->params[i], m->params[i].gslabs);
         m->params[i].g = NULL;
     }
@@ -261,8 +261,7 @@ void tti_model_free_gradients(tti_model *m) {
 
 static void release(tti_model *m) {
     tti_model_free_gradients(m);
-    for (size_t i = 0; i < m->nparams && m->slabs; i++)
-        release_slabs(m, &m->params[i], m->params[i].slabs);
+    for (size_t i = 0; i < m->nparams; i++) release_slabs(m, &m->params[i], m->params[i].slabs);
     for (size_t a = 0; a < m->narenas; a++) tti_mem_free(m->dev, m->arenas[a].p);
     for (size_t a = 0; a < m->nfrozen; a++) tti_mem_free(m->dev, m->frozen[a].p);
 }

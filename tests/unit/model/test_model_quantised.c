@@ -328,3 +328,59 @@ Test(quantised, numbers_that_do_not_fit_are_named) {
     }
     tm_close(&e);
 }
+
+/* Whichever allocation fails, of the host or of the device, loading ends with a reason and leaves
+ * nothing behind. */
+Test(quantised, every_allocation_may_fail) {
+    tm_env e = tm_open();
+    tti_model_opts o = evaluated();
+    o.frozen = false;
+    o.method = TTI_METHOD_LORA;
+    for (int kind = 0; kind < 3; kind++) {
+        long n = 0;
+        tt_status s = TT_E_NOMEM;
+        o.stream = kind == 2;
+        while (s != TT_OK && n < 4000) {
+            tti_model *m = NULL;
+            n++;
+            if (kind == 1)
+                tti_mem_fail_at(n);
+            else
+                tti_alloc_fail_at(n);
+            s = tti_model_load(&m, e.dev, fixture("nested"), &o);
+            tti_alloc_fail_at(0);
+            tti_mem_fail_at(0);
+            if (s != TT_OK) cr_expect_eq(s, kind == 1 ? TT_E_MEMORY : TT_E_NOMEM, "%ld", n);
+            cr_expect_eq(m != NULL, s == TT_OK, "%ld", n);
+            tti_model_free(m);
+            cr_expect_eq(tti_mem_allocated(e.dev, TTI_MEM_WEIGHTS), 0, "%ld", n);
+        }
+        cr_expect(s == TT_OK && n > 2, "%d: %ld", kind, n);
+    }
+    tm_close(&e);
+}
+
+Test(quantised, every_allocation_of_writing_may_fail) {
+    tm_env e = tm_open();
+    const struct {
+        const char *from;
+        tti_dtype type;
+    } cases[] = {{TT_TEST_DATA "/cases/gpt2-full-k30/model", TTI_NF4},
+                 {TT_TEST_DATA "/unit/format/fixtures/nested", TTI_BF16},
+                 {TT_TEST_DATA "/unit/format/fixtures/nested", TTI_Q8}};
+    const char *to = tm_path(e.dir, "to");
+    cr_assert_eq(tti_mkdirs(to), TT_OK);
+    for (size_t i = 0; i < TT_COUNT(cases); i++) {
+        long n = 0;
+        tt_status s = TT_E_NOMEM;
+        while (s != TT_OK && n < 4000) {
+            tti_quantise_result r;
+            tti_alloc_fail_at(++n);
+            s = tti_model_quantise(cases[i].from, to, cases[i].type, true, &r);
+            tti_alloc_fail_at(0);
+            if (s != TT_OK) cr_expect_eq(s, TT_E_NOMEM, "%zu: %ld: %s", i, n, tt_error());
+        }
+        cr_expect(s == TT_OK && n > 50, "%zu: %ld", i, n);
+    }
+    tm_close(&e);
+}
