@@ -150,14 +150,7 @@ tt_status tti_bytes_fit(const tti_bytes *b, const tti_caps *caps) {
 }
 
 static tt_status bind(tti_session *s) {
-    for (size_t v = 0; v < tti_graph_values(s->graph); v++) {
-        const tti_value *val = tti_value_at(s->graph, (tti_val)v);
-        if (val->kind != TTI_VALUE_PARAM) continue;
-        const tti_param *p = tti_model_param_of(s->model, s->graph, (tti_val)v);
-        if (!p) return tti_fail(TT_E_INTERNAL, "the graph has no parameter %s", val->name);
-        tti_exec_bind(s->exec, (tti_val)v, p->p);
-        if (val->grad != TTI_NONE) tti_exec_bind(s->exec, val->grad, p->g);
-    }
+    TT_TRY(tti_model_bind(s->model, s->graph, s->exec));
     if (s->out.loss != TTI_NONE) tti_exec_bind(s->exec, s->out.loss, s->loss);
     return TT_OK;
 }

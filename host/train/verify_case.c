@@ -171,6 +171,7 @@ static tt_status read_all(tti_case *c, const char *dir) {
     if (!c->path) return TT_E_NOMEM;
     c->opts = tti_model_defaults();
     c->opts.hidden_dropout = c->opts.attention_dropout = c->opts.classifier_dropout = 0;
+    c->opts.head = TTI_F32; /* what is expected was computed so */
     TT_TRY(tti_json_file(&c->json, c->path, TTI_JSON_MAX));
     TT_TRY(read_task(c));
     TT_TRY(read_numbers(c));
