@@ -5,7 +5,7 @@
 #include "tests/unit/model/support.h"
 #include "tests/unit/storage/support.h"
 
-enum { SMALL_ALLOC = 65536 };
+enum { SMALL_ALLOC = 24576 }; /* cuts matrices of every type */
 
 static const char *const folders[] = {"nested", "fp4", "stored16"};
 

@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-enum { SMALL_ALLOC = 65536 };
+enum { SMALL_ALLOC = 24576 }; /* cuts matrices of every type */
 
 /* Planned without a device, counted by the model, and taken from the device: one number. */
 static void expect_bytes(tti_device *d, tti_model *m, const char *dir, tti_model_opts o,
@@ -89,8 +89,7 @@ Test(store, every_type_in_slabs_and_whole) {
             tti_free(want);
             tti_free(got);
         }
-        cr_expect_eq(cut > 0, max_alloc > 0 && types[t / 2].weights != TTI_NF4, "%s",
-                     types[t / 2].name);
+        cr_expect_eq(cut > 0, max_alloc > 0, "%s", types[t / 2].name);
         expect_bytes(d, m, dir, o, types[t / 2].name);
         tti_model_free(m);
         tti_device_close(d);
