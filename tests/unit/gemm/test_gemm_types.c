@@ -73,6 +73,8 @@ static void each(const char *provider, const char *mark, const char *wg, unsigne
     OK(tti_gemm_new(&g, d, NULL));
     int v = 0;
     while (mark && !strstr(tti_gemm_tile.variant_name(v), mark)) v++;
+    if (mark && *mark == 'x' && tti_device_caps(d)->local_mem < 64 * 1024)
+        cr_skip_test("kernels for CPUs need local memory");
     for (size_t q = 0; q < TT_COUNT(kinds); q++)
         for (size_t i = 0; i < SHAPES; i++)
             for (int tb = 0; tb < 2; tb++) {
@@ -93,3 +95,149 @@ Test(gemm_types, flat_tile_for_gpus) { each("tile", "g8x64", "1", 1); }
 Test(gemm_types, vec) { each("vec", NULL, "1", ALL); }
 Test(gemm_types, vec_for_gpus) { each("vec", NULL, "64", 1 | 4 | 8); }
 Test(gemm_types, clblast) { each("clblast", NULL, "1", 1 | 8 | 16); }
+
+/* Measured like any other, with a choice of their own in the cache and in checkpoints. */
+Test(gemm_types, are_measured_and_chosen_for) {
+    tti_device *d = td_open();
+    tti_gemm *g, *h;
+    char *text, *copy, class[64];
+    OK(tti_gemm_new(&g, d, NULL));
+    tti_gemm_plan plan, again;
+    for (size_t q = 0; q < COMMON; q += 2) {
+        const tti_gemm_shape s = {false, q != 2, 24, 64, 128, kinds[q].type};
+        tti_gemm_result r[TTI_GEMM_RESULTS];
+        size_t n, chosen = 0;
+        OK(tti_gemm_tune_one(g, &s, r, &n));
+        for (size_t i = 0; i < n; i++) {
+            chosen += r[i].chosen;
+            cr_expect(r[i].gflops > 0, "%s: %s: %s", tti_dtype_name(s.bt), r[i].name, r[i].why);
+        }
+        cr_expect(n > 1 && chosen == 1, "%zu of %zu", chosen, n);
+    }
+    const tti_gemm_shape s = {false, true, 24, 64, 128, TTI_NF4};
+    tti_gemm_class_name(class, &s);
+    cr_expect_str_eq(class, "nt-nf4 32x64x128");
+    OK(tti_gemm_choose(g, &s, &plan));
+    OK(tti_gemm_choices_save(g, &text));
+    cr_expect(strstr(text, "nt-nf4 32 64 128 ") && strstr(text, "nn-q8 32 64 128 "), "%s", text);
+    OK(tti_gemm_new(&h, d, NULL));
+    OK(tti_gemm_choices_load(h, text));
+    OK(tti_gemm_choices_save(h, &copy));
+    cr_expect_str_eq(copy, text);
+    OK(tti_gemm_choose(h, &s, &again));
+    cr_expect(again.provider == plan.provider && again.variant == plan.variant);
+    static const char *const bad[] = {"nt-", "nt-f32", "nt-nf5", "ntnf4", "n-nf4"};
+    for (size_t i = 0; i < TT_COUNT(bad); i++) {
+        char line[64];
+        snprintf(line, sizeof line, "auto %s 64 64 32 clblast -\n", bad[i]);
+        td_expect_error(tti_gemm_choices_load(h, line), TT_E_FORMAT, "line 1", bad[i]);
+    }
+    tti_free(text);
+    tti_free(copy);
+    tti_gemm_free(h);
+    tti_gemm_free(g);
+    tti_device_close(d);
+}
+
+/* The workspace holds a panel of B, not B, and what is planned for a shape does for smaller ones.
+ */
+Test(gemm_types, panels_of_a_large_b) {
+    tti_device *d = td_open();
+    tti_gemm *g;
+    OK(tti_gemm_new(&g, d, "clblast"));
+    const tti_gemm_shape huge = {false, true, 128, 128256, 8192, TTI_NF4};
+    cr_expect_leq(td_plan(d, "clblast", 0, &huge).workspace, (size_t)10 << 20);
+    const tti_gemm_shape largest = {false, false, 5, 1100, 2100, TTI_Q8};
+    tti_gemm_plan plan = td_plan(d, "clblast", 0, &largest);
+    static const struct {
+        size_t m, n, k;
+        td_mode mode;
+        tti_act act;
+    } cases[] = {{5, 1100, 2100, BIAS_RESIDUAL, TTI_ACT_RELU},
+                 {3, 1026, 2100, ACCUMULATE, TTI_ACT_NONE},
+                 {4, 600, 2060, RESIDUAL_IN_C, TTI_ACT_SILU},
+                 {5, 512, 1000, PLAIN, TTI_ACT_NONE}};
+    for (size_t i = 0; i < TT_COUNT(cases); i++) {
+        const td_case t = {.s = {false, false, cases[i].m, cases[i].n, cases[i].k, TTI_Q8},
+                           .alpha = 0.5f,
+                           .mode = cases[i].mode,
+                           .act = cases[i].act,
+                           .at = 3};
+        td_data x = td_data_new(&t, 17);
+        float *c = td_run(g, d, &plan, &t, &x);
+        td_near("clblast", &t, c, &x, 1e-4);
+        free(c);
+        td_data_free(&x);
+    }
+    tti_gemm_free(g);
+    tti_device_close(d);
+}
+
+typedef struct {
+    const char *what, *part;
+    tt_status status;
+    void (*spoil)(tti_gemm_call *c, tti_layout *l);
+} refusal;
+
+#define SPOIL(name, change)                             \
+    static void name(tti_gemm_call *c, tti_layout *l) { \
+        (void)c, (void)l;                               \
+        change;                                         \
+    }
+SPOIL(no_layout, c->b_layout = NULL)
+SPOIL(other_type, l->type = TTI_Q8)
+SPOIL(other_plan, c->shape.bt = TTI_F32)
+SPOIL(few_rows, l->rows = 47)
+SPOIL(other_ldb, c->ldb = 65)
+SPOIL(odd_block, l->block = 48)
+SPOIL(small_block, l->block = 16)
+SPOIL(more_bytes, l->bytes += 64)
+SPOIL(far_a, c->a_at = 1)
+SPOIL(far_c, c->c_at = (size_t)1 << 40)
+SPOIL(far_bias, c->bias_at = 1)
+
+Test(gemm_types, refused_calls) {
+    static const refusal cases[] = {
+        {"no layout", "no layout of type nf4", TT_E_ARG, no_layout},
+        {"another type", "no layout of type nf4", TT_E_ARG, other_type},
+        {"another plan", "over the planned nt nf4", TT_E_ARG, other_plan},
+        {"few rows", "a layout of 47 x 64, needed is 48 x 64", TT_E_SHAPE, few_rows},
+        {"another ldb", "in rows of 65", TT_E_SHAPE, other_ldb},
+        {"odd block", "blocks of 48 elements", TT_E_UNSUPPORTED, odd_block},
+        {"small block", "blocks of 16 elements", TT_E_UNSUPPORTED, small_block},
+        {"more bytes", "B: buffer of", TT_E_SHAPE, more_bytes},
+        {"far A", "A: buffer of", TT_E_SHAPE, far_a},
+        {"far C", "too many", TT_E_SHAPE, far_c},
+        {"far bias", "bias: buffer of", TT_E_SHAPE, far_bias},
+    };
+    tti_device *d = td_open();
+    tti_gemm *g;
+    cl_mem a, b, c, bias;
+    OK(tti_gemm_new(&g, d, "tile"));
+    const tti_gemm_shape s = {false, true, 40, 48, 64, TTI_NF4};
+    const tti_layout layout = tti_layout_plain(TTI_NF4, 48, 64);
+    OK(tti_mem_new(&a, d, 40 * 64 * 4, TTI_MEM_OTHER, true));
+    OK(tti_mem_new(&b, d, layout.bytes, TTI_MEM_OTHER, true));
+    OK(tti_mem_new(&c, d, 40 * 48 * 4, TTI_MEM_OTHER, true));
+    OK(tti_mem_new(&bias, d, 48 * 4, TTI_MEM_OTHER, true));
+    for (size_t i = 0; i < TT_COUNT(cases); i++) {
+        tti_layout l = layout;
+        tti_gemm_call call = {.shape = s,
+                              .lda = 64,
+                              .ldb = 64,
+                              .ldc = 48,
+                              .alpha = 1,
+                              .a = a,
+                              .b = b,
+                              .c = c,
+                              .bias = bias,
+                              .b_layout = &l};
+        const tti_gemm_plan plan = td_plan(d, "tile", 0, &s);
+        cases[i].spoil(&call, &l);
+        td_expect_error(tti_gemm_run(g, &plan, &call, NULL), cases[i].status, cases[i].part,
+                        cases[i].what);
+    }
+    tti_mem_free(d, a), tti_mem_free(d, b), tti_mem_free(d, c), tti_mem_free(d, bias);
+    tti_gemm_free(g);
+    tti_device_close(d);
+}
