@@ -114,6 +114,7 @@ static tt_status setup(bench *b) {
     TT_TRY(tti_bytes_fit(&planned, tti_device_caps(b->dev)));
     tti_model_free(b->model);
     b->model = NULL;
+    tti_process_trim();
     TT_TRY(tti_model_load(&b->model, b->dev, b->a->model, &opts));
     TT_TRY(make_batch(b));
     TT_TRY(tti_session_new(&b->session, b->dev, b->gemm, b->model, &o));
@@ -185,6 +186,7 @@ static tt_status run(bench *b) {
     if (!b->times) return TT_E_NOMEM;
     TT_TRY(step(b, 1));
     const size_t made = tti_mem_made(b->dev);
+    tti_process_trim();
     for (int i = 0; i < b->a->repeat; i++) {
         const double t = tti_now();
         TT_TRY(step(b, (uint32_t)i + 2));

@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 static _Thread_local char message[2048] = "no error";
 
@@ -229,4 +232,10 @@ void tti_process_bytes(size_t *now, size_t *peak) {
         if (to) *to = (size_t)strtoul(line + 6, NULL, 10) << 10;
     }
     if (f) fclose(f);
+}
+
+void tti_process_trim(void) {
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
 }

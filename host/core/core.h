@@ -80,5 +80,8 @@ void tti_log_sink(void (*fn)(void *ctx, int level, const char *line), void *ctx)
 double tti_now(void); /* monotonic seconds */
 /* Resident bytes of this process: now, and the most so far; 0 where the system does not say. */
 void tti_process_bytes(size_t *now, size_t *peak);
+/* Gives back to the system what was freed, where the C library keeps it: after work that took much
+ * for a while, as compiling kernels does. */
+void tti_process_trim(void);
 
 #endif

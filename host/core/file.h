@@ -13,6 +13,10 @@ typedef struct {
 /* Maps a regular file read-only; TT_E_IO names the path and the system's reason. */
 tt_status tti_map_open(tti_map *out, const char *path);
 void tti_map_close(tti_map *m);
+/* Lets go of all pages that were read so far: while they are held, they count as memory of the
+ * process. They come back when they are read again. */
+void tti_map_drop(const tti_map *m);
+enum { TTI_MAP_PIECE = 1 << 20 }; /* how much to read of a map before dropping it */
 
 /* Reads a whole file (or standard input when path is "-") into memory with a NUL after it.
  * Gives *out (tti_free). A file over max bytes is TT_E_FORMAT. */

@@ -8,7 +8,7 @@
 #ifndef TT_HOST_FORMAT_SAFETENSORS_H
 #define TT_HOST_FORMAT_SAFETENSORS_H
 
-#include "host/core/core.h"
+#include "host/core/file.h"
 #include "host/storage/half.h" /* tti_f16_to_f32 and its kin */
 
 /* X(name, bits); OTHER: known to the format, not to this program (8-bit floats and the like). */
@@ -42,6 +42,7 @@ typedef struct {
     size_t count;     /* product of dim; 1 for rank 0 */
     const void *data; /* may be unaligned; NULL when bytes is 0 */
     size_t bytes;
+    tti_map map; /* of the file; borrowed */
 } tti_st_tensor;
 
 typedef struct tti_st tti_st;
@@ -57,9 +58,8 @@ void tti_st_close(tti_st *st); /* NULL is a no-op */
 size_t tti_st_count(const tti_st *st);
 const tti_st_tensor *tti_st_at(const tti_st *st, size_t i);
 const tti_st_tensor *tti_st_find(const tti_st *st, const char *name); /* NULL if there is none */
-/* The tensor's data have been read: their pages of the mapped file leave the process's resident set
- * (they are read again when touched again), so that loading a model does not hold it twice. Whole
- * pages only: those shared with neighbours stay. */
+/* Data have been read: all pages of the tensor's mapped file leave the process's resident set (they
+ * are read again when touched again), so that loading a model does not hold it twice. */
 void tti_st_drop(const tti_st_tensor *t);
 /* A value of __metadata__ (of the first shard), NULL if there is none. Borrowed. */
 const char *tti_st_metadata(const tti_st *st, const char *key);

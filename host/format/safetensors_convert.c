@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* safetensors_convert.c - elements to and from the types of the host. */
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 #include "host/format/safetensors.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files are little endian, read as is");
@@ -66,11 +64,4 @@ const char *tti_st_shape_text(const tti_st_tensor *t, char buf[200]) {
     return buf;
 }
 
-void tti_st_drop(const tti_st_tensor *t) {
-    const long size = sysconf(_SC_PAGESIZE);
-    if (size <= 0 || !t->bytes) return;
-    const uintptr_t page = (uintptr_t)size, at = (uintptr_t)t->data;
-    const uintptr_t first = (at + page - 1) / page * page, end = (at + t->bytes) / page * page;
-    /* a hint: where it fails the pages merely stay */
-    if (end > first) (void)madvise((void *)first, end - first, MADV_DONTNEED);
-}
+void tti_st_drop(const tti_st_tensor *t) { tti_map_drop(&t->map); }

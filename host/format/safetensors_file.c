@@ -103,7 +103,7 @@ static tt_status read_offsets(const tti_st_file *f, tti_st_tensor *t, const cJSO
 }
 
 static tt_status read_tensor(tti_st_file *f, const cJSON *v, const uint8_t *data) {
-    tti_st_tensor t = {.name = v->string, .file = f->path, .data = data};
+    tti_st_tensor t = {.name = v->string, .file = f->path, .data = data, .map = f->map};
     unsigned bits = 0;
     if (!cJSON_IsObject(v)) return bad(f, t.name, "expected an object with dtype and shape");
     TT_TRY(read_dtype(f, &t, cJSON_GetObjectItemCaseSensitive(v, "dtype"), &bits));

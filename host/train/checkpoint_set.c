@@ -125,11 +125,17 @@ tt_status tti_checkpoint_recover(const char *output) {
 static tt_status copy_file(const char *from, const char *to, const char *name) {
     char *source = tti_path_join(from, name), *target = tti_path_join(to, name);
     tti_map m = {0};
+    tti_outfile o = {0};
     tt_status s = source && target ? tti_map_open(&m, source) : TT_E_NOMEM;
-    if (s == TT_OK) {
-        s = tti_file_write(target, m.data, m.size);
-        tti_map_close(&m);
+    if (s == TT_OK) s = tti_outfile_begin(&o, target);
+    for (size_t at = 0, n; s == TT_OK && at < m.size; at += n) {
+        n = TT_MIN(m.size - at, (size_t)TTI_MAP_PIECE);
+        s = tti_outfile_write(&o, m.data + at, n);
+        tti_map_drop(&m);
     }
+    if (s == TT_OK) s = tti_outfile_commit(&o);
+    tti_outfile_abort(&o);
+    tti_map_close(&m);
     tti_free(source);
     tti_free(target);
     return s;

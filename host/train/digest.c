@@ -47,7 +47,11 @@ tt_status tti_digest_file(uint64_t *out, uint64_t *size, const char *path) {
     TT_TRY(tti_map_open(&m, path));
     tti_digest d;
     tti_digest_begin(&d);
-    tti_digest_add(&d, m.data, m.size);
+    for (size_t at = 0, n; at < m.size; at += n) {
+        n = TT_MIN(m.size - at, (size_t)TTI_MAP_PIECE);
+        tti_digest_add(&d, m.data + at, n);
+        tti_map_drop(&m);
+    }
     *out = tti_digest_end(&d);
     *size = m.size;
     tti_map_close(&m);

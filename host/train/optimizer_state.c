@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { CHUNK = 4 << 20 }; /* bytes copied at a time */
+enum { CHUNK = 1 << 20 }; /* bytes copied at a time */
 static const char kind_key[] = "optimizer", scale_key[] = "loss_scale";
 
 /* ---- saving ---- */
@@ -91,6 +91,7 @@ static tt_status read_tensor(const tti_st *f, const char *path, tti_optimizer *o
     for (size_t at = 0, n; at < t.count; at += n) {
         n = TT_MIN(CHUNK / t.elem, t.count - at);
         memcpy(buffer, (const char *)from->data + at * t.elem, n * t.elem);
+        tti_st_drop(from);
         TT_TRY(tti_optimizer_write(o, i, at, buffer, n));
     }
     return TT_OK;

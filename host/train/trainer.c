@@ -251,7 +251,10 @@ static tt_status run_steps(tti_job *r) {
     while (r->state.step < r->last.total) {
         if (stopping(r)) return interrupted(r);
         TT_TRY(run_step(r, r->state.step + 1));
-        if (r->state.step == r->first_step + 1) made = tti_mem_made(r->dev);
+        if (r->state.step == r->first_step + 1) {
+            made = tti_mem_made(r->dev);
+            tti_process_trim(); /* it compiled what the device had not seen yet */
+        }
         TT_TRY(after_step(r));
     }
     tell_memory(r, loaded, made);

@@ -330,6 +330,7 @@ tt_status tti_job_setup(tti_job *r) {
     fill_figures(r);
     if (r->o->dry_run) return TT_OK;
     TT_TRY(tti_job_fits(r));
+    tti_process_trim();
     tt_status s = tti_job_model(r, r->dev);
     if (s == TT_OK) s = make_sessions(r);
     return s == TT_E_MEMORY ? tti_job_refused(r) : s;

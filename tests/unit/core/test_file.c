@@ -82,6 +82,34 @@ Test(file, map) {
     expect_error(tti_map_open(&m, in("pipe")), TT_E_IO, "a device or pipe");
 }
 
+/* A map is read piece by piece without the process growing by the file's size. */
+Test(file, dropped_pages_are_not_held) {
+    enum { SIZE = 32 << 20 };
+    uint8_t *bytes = tti_malloc(SIZE);
+    cr_assert(bytes);
+    for (size_t i = 0; i < SIZE; i++) bytes[i] = (uint8_t)(i * 2654435761u >> 24);
+    cr_assert_eq(tti_file_write(in("large"), bytes, SIZE), TT_OK);
+    tti_map m;
+    size_t peak, before, after, different = 0;
+    cr_assert_eq(tti_map_open(&m, in("large")), TT_OK);
+    tti_process_bytes(&before, &peak);
+    cr_expect(before > SIZE && peak >= before, "%zu and %zu", before, peak);
+    for (int again = 0; again < 2; again++) /* what was dropped is read once more */
+        for (size_t at = 0, n; at < SIZE; at += n) {
+            n = TT_MIN((size_t)SIZE - at, (size_t)TTI_MAP_PIECE - 77);
+            different += memcmp(bytes + at, m.data + at, n) != 0;
+            tti_map_drop(&m);
+        }
+    tti_process_bytes(&after, &peak);
+    cr_expect_eq(different, 0);
+    cr_expect(after < before + SIZE / 4, "%zu bytes, %zu before", after, before);
+    tti_map_close(&m);
+    tti_free(bytes);
+    tti_process_trim();
+    tti_process_bytes(&after, &peak);
+    cr_expect(after + SIZE / 2 < before, "%zu bytes after freeing, %zu before", after, before);
+}
+
 Test(file, read_limits) {
     char *p;
     size_t n;
