@@ -2,7 +2,7 @@
 /* plan_trade.c - bytes and time of the settings around the chosen ones, as a table. */
 #include "host/cli/plan.h"
 
-enum { KEEPS = 4, RECOMPUTES = 3, STORES = 3, MOST_ROWS = KEEPS * RECOMPUTES * STORES + 1 };
+enum { KEEPS = 4, RECOMPUTES = 3, STORES = 4, MOST_ROWS = KEEPS * RECOMPUTES * STORES + 1 };
 
 typedef struct {
     double v[KEEPS];
@@ -34,12 +34,13 @@ static bool same(const tti_dials *a, const tti_dials *b) {
            (a->recompute_keys || a->keys == b->keys);
 }
 
-/* How values are kept: f32; bf16; bf16, and q8 for keys and values. */
+/* How values are kept: f32; bf16; bf16, and keys and values in q8, or computed again. */
 static bool set_store(tti_dials *d, int i, unsigned given) {
     if (given & TTI_DIAL_KEPT && given & TTI_DIAL_KEYS) return i == 0;
     if (!(given & TTI_DIAL_KEPT)) d->kept = i == 0 ? TTI_F32 : TTI_BF16;
     if (given & TTI_DIAL_KEYS) return i < 2;
-    d->recompute_keys = false;
+    if (i > 1 && d->keep >= 1 && d->keep <= 1) return false; /* no token is without gradient */
+    d->recompute_keys = i == 3;
     d->keys = i == 2 ? TTI_Q8 : d->kept;
     return !(given & TTI_DIAL_KEPT) || i != 0;
 }

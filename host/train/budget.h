@@ -8,7 +8,7 @@
  *   sizes     keep, length and batch: the largest keep that fits with a short length and a batch of
  *             one; where that is all tokens the largest length; where that is all that the model
  *             reads the largest batch
- * Bytes grow with every size, so that sizes are found by halving. */
+ * Bytes grow with the sizes, so that these are found by halving. */
 #ifndef TT_HOST_TRAIN_BUDGET_H
 #define TT_HOST_TRAIN_BUDGET_H
 

@@ -111,8 +111,14 @@ static tt_status grow(const tti_budget *b, tti_dials *d, bool *found) {
     TT_TRY(b->cost(b->ctx, d, false, &c));
     *found = fits(b, &c);
     if (!*found && (b->open & TTI_DIAL_KEEP)) {
-        TT_TRY(largest(b, d, TTI_DIAL_KEEP, 1, KEEP_STEPS, &v));
-        *found = v > 0;
+        /* where blocks are recomputed a token kept may cost less than one that is not: the least
+         * keep is not always what needs least */
+        for (size_t low = KEEP_STEPS * 9 / 10; !*found && low > 0; low -= KEEP_STEPS / 10) {
+            TT_TRY(largest(b, d, TTI_DIAL_KEEP, low, low + KEEP_STEPS / 10 - 1, &v));
+            *found = v > 0;
+        }
+        if (!*found) TT_TRY(largest(b, d, TTI_DIAL_KEEP, 1, KEEP_STEPS / 10 - 1, &v));
+        *found = *found || v > 0;
         if (!*found) set_size(d, TTI_DIAL_KEEP, 1);
         return TT_OK;
     }
@@ -133,10 +139,11 @@ static tt_status grow(const tti_budget *b, tti_dials *d, bool *found) {
 static tt_status sizes(const tti_budget *b, tti_dials *d, tti_cost *c, bool *found) {
     tti_dials t = *d, least;
     bool any;
-    if (b->open & TTI_DIAL_KEEP) t.keep = 1;
+    if (b->open & TTI_DIAL_KEEP) t.keep = 0.3; /* so that there are keys of other tokens */
     if (b->open & TTI_DIAL_BATCH) t.batch = 1;
     TT_TRY(choose(b, &t, c, &any, &least));
     t = least;
+    if (b->open & TTI_DIAL_KEEP) t.keep = 1;
     TT_TRY(grow(b, &t, found));
     d->keep = t.keep;
     d->seq = t.seq;

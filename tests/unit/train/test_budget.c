@@ -12,6 +12,7 @@
 
 typedef struct {
     size_t weights, token, scratch; /* scratch: of matrix products, only in exact costs */
+    size_t rest; /* keys of a token without gradient, a quarter of it in q8, none computed again */
     int calls;
 } made_up;
 
@@ -26,6 +27,11 @@ static tt_status made_up_cost(void *ctx, const tti_dials *d, bool exact, tti_cos
     if (d->recompute == TTI_RECOMPUTE_MLP) kept /= 4;
     if (d->recompute == TTI_RECOMPUTE_BLOCK) kept /= 10;
     if (d->keys == TTI_Q8 || d->recompute_keys) kept *= 0.99;
+    if (!d->recompute_keys)
+        kept += (double)(d->seq * d->batch) * (1 - d->keep) * (double)m->rest /
+                (d->keys == TTI_Q8     ? 4
+                 : d->keys == TTI_BF16 ? 2
+                                       : 1);
     const size_t weights = d->weights == TTI_BF16  ? m->weights / 2
                            : d->weights == TTI_NF4 ? m->weights / 8
                                                    : m->weights;
@@ -151,6 +157,31 @@ Test(budget, sizes_in_their_order) {
     expect_largest(&m, &d, 400000, TTI_DIAL_BATCH);
     d = find(&m, 4000, TTI_DIAL_SEQ | SETTINGS, &fits, &c);
     cr_expect(fits && d.seq < 256 && d.batch == 8, "shorter where it must be: %zu", d.seq);
+}
+
+/* Against all keeps and settings there are: where tokens without gradient cost something too. */
+Test(budget, no_larger_keep_would_fit) {
+    for (uint32_t i = 0; i < 40; i++) {
+        made_up m = {.weights = 1000, .token = 400 + i * 37 % 900, .rest = i * 53 % 300};
+        const size_t limit = 2000 + i * 977 % 30000;
+        bool fits;
+        tti_cost c;
+        const tti_dials d = find(&m, limit, TTI_DIAL_KEEP | SETTINGS, &fits, &c);
+        int best = 0;
+        for (int k = 1000; k > 0 && !best; k--)
+            for (int n = 0; n < 18; n++) {
+                tti_dials t = d;
+                t.keep = (double)k / 1000;
+                t.recompute = (tti_recompute)(n % 3);
+                t.kept = n / 3 % 2 ? TTI_BF16 : TTI_F32;
+                t.keys = n / 6 == 1 ? TTI_Q8 : t.kept;
+                t.recompute_keys = n / 6 == 2;
+                made_up_cost(&m, &t, true, &c);
+                if (c.total <= limit) best = k;
+            }
+        cr_expect_eq(fits, best > 0, "case %u", i);
+        if (fits) cr_expect_float_eq(d.keep * 1000, best, 0.5, "case %u: %g, %d", i, d.keep, best);
+    }
 }
 
 Test(budget, counts_the_scratch_of_products) {
