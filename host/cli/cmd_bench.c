@@ -160,7 +160,8 @@ static tt_status report(bench *b) {
     tti_str_puts(&s, ", \"model\": ");
     tti_str_json(&s, a->model, strlen(a->model));
     tti_str_puts(&s, ", ");
-    tti_dials_json(&s, &a->d);
+    const tti_dials shown = tti_dials_of_model(&a->d, b->model);
+    tti_dials_json(&s, &shown);
     tti_str_printf(&s,
                    ", \"step_s\": %.4f, \"min_s\": %.4f, \"max_s\": %.4f, "
                    "\"tokens_per_s\": %.1f, \"held_bytes\": %zu, \"planned_bytes\": ",

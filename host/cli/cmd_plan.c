@@ -57,7 +57,8 @@ static void print_json(tti_str *s, const plan_job *j, bool fits) {
         "\"max_alloc\": %zu, \"batch\": %zu, \"seq\": %zu, \"keep\": %g, \"settings\": {",
         b->kept, fits ? "true" : "false", j->budget.limit, j->caps.memory, j->caps.max_alloc,
         j->d.batch, j->d.seq, j->d.keep);
-    tti_dials_json(s, &j->d);
+    const tti_dials shown = tti_dials_of_model(&j->d, j->model);
+    tti_dials_json(s, &shown);
     tti_str_printf(s, ", \"lora_rank\": %d}, \"flops\": %.6g, \"relative_time\": %.4f, ",
                    j->a->opts.lora_rank, flops, relative_time(j));
     tti_str_printf(s, "\"recompute_share\": %.4f, ",
@@ -69,7 +70,7 @@ static void print_json(tti_str *s, const plan_job *j, bool fits) {
 }
 
 static void print_settings(tti_str *s, const plan_job *j) {
-    const tti_dials *d = &j->d;
+    const tti_dials shown = tti_dials_of_model(&j->d, j->model), *d = &shown;
     tti_str_printf(s, "\n%zu x %zu tokens, keep %g, %s: weights %s, head %s, kept %s, keys %s",
                    d->batch, d->seq, d->keep, tti_method_name(d->method),
                    tti_storage_name(d->weights), tti_storage_name(d->head), tti_dtype_name(d->kept),

@@ -2,6 +2,8 @@
 /* budget.c - dials: defaults, their smallest, their names. */
 #include "host/train/budget.h"
 
+#include <string.h>
+
 tti_dials tti_dials_defaults(void) {
     return (tti_dials){.weights = TTI_AS_STORED,
                        .head = TTI_AS_STORED,
@@ -43,6 +45,17 @@ tt_status tti_dials_check(const tti_dials *d) {
         return tti_fail(TT_E_ARG, "stream: weights that stay in host memory are not supported; "
                                   "weights in nf4 take least device memory");
     return TT_OK;
+}
+
+tti_dials tti_dials_of_model(const tti_dials *d, tti_model *m) {
+    tti_dials out = *d;
+    for (size_t i = tti_model_nparams(m); i > 0; i--) { /* the first one of each kind holds */
+        const tti_param *p = tti_model_param(m, i - 1);
+        if (p->vector || p->computed || strstr(p->name, ".lora_")) continue;
+        if (p->layer >= 0 && d->weights == TTI_AS_STORED) out.weights = (int)p->layout.type;
+        if (p->layer < 0 && d->head == TTI_AS_STORED) out.head = (int)p->layout.type;
+    }
+    return out;
 }
 
 void tti_dials_model(const tti_dials *d, tti_model_opts *o) {

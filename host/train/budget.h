@@ -52,6 +52,8 @@ void tti_dials_settle(tti_dials *d, unsigned given);
 void tti_dials_smallest(tti_dials *d, unsigned given);
 /* TT_E_ARG for what cannot be: quantised weights that train; streams, which no session has. */
 tt_status tti_dials_check(const tti_dials *d);
+/* d with the types that m's weights have in the place of TTI_AS_STORED: to be shown. */
+tti_dials tti_dials_of_model(const tti_dials *d, tti_model *m);
 /* Sets the fields of model and session options that the dials stand for. */
 void tti_dials_model(const tti_dials *d, tti_model_opts *o);
 void tti_dials_session(const tti_dials *d, tti_session_opts *o);
