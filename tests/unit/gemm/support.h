@@ -81,7 +81,7 @@ typedef struct {
     bool whole;   /* small whole numbers: every sum is exact */
     size_t block; /* of a quantised B; 0: the usual one */
     bool nested;
-    size_t at; /* A, C and the bias begin so many elements into their buffers */
+    size_t at; /* operands, but a quantised B, begin so many elements into their buffers */
 } td_case;
 
 static const float td_canary = 12345.678f;
@@ -213,9 +213,9 @@ static inline cl_mem td_buffer(tti_device *d, const float *p, size_t n) {
     return td_buffer_at(d, p, n, 0);
 }
 
-static inline cl_mem td_buffer_b(tti_device *d, const td_data *x) {
+static inline cl_mem td_buffer_b(tti_device *d, const td_data *x, size_t at) {
     cl_mem m = NULL;
-    if (!x->stored) return td_buffer(d, x->b, x->nb);
+    if (!x->stored) return td_buffer_at(d, x->b, x->nb, at);
     OK(tti_mem_new(&m, d, TT_MAX(x->layout.bytes, 1), TTI_MEM_OTHER, true));
     if (x->layout.bytes) OK(tti_mem_write(d, m, 0, x->stored, x->layout.bytes));
     return m;
@@ -241,7 +241,7 @@ static inline float *td_run(tti_gemm *g, tti_device *d, const tti_gemm_plan *pla
     float *all = malloc(around * sizeof *all), *c = malloc((t->s.m * t->s.n + 1) * sizeof *c);
     for (size_t i = 0; i < around; i++) all[i] = td_canary;
     memcpy(all + first, x->c0, x->nc * sizeof *all);
-    cl_mem a = td_buffer_at(d, x->a, x->na, t->at), b = td_buffer_b(d, x), scratch = NULL,
+    cl_mem a = td_buffer_at(d, x->a, x->na, t->at), b = td_buffer_b(d, x, t->at), scratch = NULL,
            part = NULL;
     cl_mem whole = td_buffer(d, all, around), bias = td_buffer_at(d, x->bias, t->s.n, t->at);
     cl_mem res = td_buffer_at(d, x->res, x->nc, t->at);
@@ -257,6 +257,7 @@ static inline float *td_run(tti_gemm *g, tti_device *d, const tti_gemm_plan *pla
                                 .a = a,
                                 .b = b,
                                 .a_at = t->at,
+                                .b_at = x->stored ? 0 : t->at,
                                 .c_at = t->at,
                                 .bias_at = t->at,
                                 .b_layout = &x->layout,
@@ -314,7 +315,7 @@ static const size_t td_sizes[] = {1, 17, 0, 64, 3, 33, 7, 257, 16, 2, 93, 31, 65
 static inline td_case td_case_at(size_t i, bool ta, bool tb) {
     const size_t n = TT_COUNT(td_sizes);
     td_case t = {.s = {ta, tb, td_sizes[i % n], td_sizes[(i * 4 + i / n * 5 + 3) % n],
-                       td_sizes[(i * 7 + i / n * 2 + 5) % n]},
+                       td_sizes[(i * 7 + i / n * 2 + 5) % n], TTI_F32},
                  .pad = i % 4 == 0   ? 0
                         : i % 4 == 1 ? 1
                                      : i % 4 * 5,
@@ -322,7 +323,8 @@ static inline td_case td_case_at(size_t i, bool ta, bool tb) {
                           : i % 3 == 1 ? 0.37f
                                        : -2.0f,
                  .mode = (td_mode)((i + i / 6) % MODES),
-                 .whole = i % 5 == 4};
+                 .whole = i % 5 == 4,
+                 .at = i % 7 * 3};
     if (t.mode != ACCUMULATE) t.act = (tti_act)((i / 2) % (TTI_ACT_TANH + 1));
     if (t.whole) t.act = i % 2 ? TTI_ACT_RELU : TTI_ACT_NONE, t.alpha = 2.0f;
     if (t.mode == ACCUMULATE) t.act = TTI_ACT_NONE;

@@ -44,8 +44,9 @@ Test(gemm_clblast, any_smaller_shape_fits_the_planned_workspace) {
         tti_gemm_plan plan;
         OK(tti_gemm_choose(g, &largest, &plan));
         for (size_t i = 0; i < TT_COUNT(rows); i++) {
-            const td_case t = {.s = {f & 1, f & 2, rows[i], i % 2 ? 256 : 255, i % 3 ? 256 : 201},
-                               .alpha = 1};
+            const td_case t = {
+                .s = {f & 1, f & 2, rows[i], i % 2 ? 256 : 255, i % 3 ? 256 : 201, TTI_F32},
+                .alpha = 1};
             td_data x = td_data_new(&t, 11);
             float *c = td_run(g, d, &plan, &t, &x);
             td_near("clblast", &t, c, &x, 1e-4);
@@ -63,10 +64,13 @@ Test(gemm_clblast, any_smaller_shape_fits_the_planned_workspace) {
 /* Products that are cut into parts: more than 2048 rows, columns and ks. */
 Test(gemm_clblast, parts_of_a_large_product) {
     static const td_case cases[] = {
-        {.s = {false, true, 3, 2500, 40}, .alpha = 0.5f, .mode = ACCUMULATE},
-        {.s = {true, false, 2101, 5, 33}, .pad = 1, .alpha = 1, .mode = BIAS_RESIDUAL},
-        {.s = {false, false, 5, 7, 4500}, .alpha = 1, .mode = RESIDUAL_IN_C, .act = TTI_ACT_TANH},
-        {.s = {true, true, 6, 9, 2300}, .pad = 2, .alpha = -1, .mode = PLAIN},
+        {.s = {false, true, 3, 2500, 40, TTI_F32}, .alpha = 0.5f, .mode = ACCUMULATE},
+        {.s = {true, false, 2101, 5, 33, TTI_F32}, .pad = 1, .alpha = 1, .mode = BIAS_RESIDUAL},
+        {.s = {false, false, 5, 7, 4500, TTI_F32},
+         .alpha = 1,
+         .mode = RESIDUAL_IN_C,
+         .act = TTI_ACT_TANH},
+        {.s = {true, true, 6, 9, 2300, TTI_F32}, .pad = 2, .alpha = -1, .mode = PLAIN},
     };
     tti_device *d = td_open();
     tti_gemm *g;

@@ -55,10 +55,10 @@ Test(gemm_tile, bits_do_not_depend_on_the_tile) {
 /* k in blocks: sums wait in local memory, more rows than wait at once, tails of every kind. */
 Test(gemm_tile, long_k_continues_the_chain) {
     static const td_case cases[] = {
-        {.s = {false, true, 9, 8, 13001}, .alpha = 1, .mode = RESIDUAL_IN_C},
-        {.s = {false, true, 17, 50, 3001}, .pad = 3, .alpha = 1, .mode = ACCUMULATE},
-        {.s = {true, false, 300, 33, 2503}, .alpha = 0.5f, .mode = BIAS},
-        {.s = {false, false, 14, 65, 7001}, .pad = 1, .alpha = 1, .mode = PLAIN},
+        {.s = {false, true, 9, 8, 13001, TTI_F32}, .alpha = 1, .mode = RESIDUAL_IN_C},
+        {.s = {false, true, 17, 50, 3001, TTI_F32}, .pad = 3, .alpha = 1, .mode = ACCUMULATE},
+        {.s = {true, false, 300, 33, 2503, TTI_F32}, .alpha = 0.5f, .mode = BIAS},
+        {.s = {false, false, 14, 65, 7001, TTI_F32}, .pad = 1, .alpha = 1, .mode = PLAIN},
     };
     tti_device *d = td_open();
     tti_gemm *g;
@@ -74,7 +74,7 @@ Test(gemm_tile, bits_do_not_depend_on_the_number_of_rows) {
     tti_gemm *g;
     OK(tti_gemm_new(&g, d, "tile"));
     td_case many = {
-        .s = {false, true, 700, 100, 333}, .alpha = 1, .mode = BIAS, .act = TTI_ACT_GELU};
+        .s = {false, true, 700, 100, 333, TTI_F32}, .alpha = 1, .mode = BIAS, .act = TTI_ACT_GELU};
     td_data x = td_data_new(&many, 7);
     tti_gemm_plan plan;
     OK(tti_gemm_choose(g, &many.s, &plan));
@@ -100,7 +100,7 @@ Test(gemm_tile, repeats_bit_for_bit_and_needs_no_workspace) {
     tti_device *d = td_open();
     tti_gemm *g;
     OK(tti_gemm_new(&g, d, "tile"));
-    const td_case t = {.s = {true, false, 144, 257, 93}, .alpha = 1, .mode = ACCUMULATE};
+    const td_case t = {.s = {true, false, 144, 257, 93, TTI_F32}, .alpha = 1, .mode = ACCUMULATE};
     td_data x = td_data_new(&t, 3);
     tti_gemm_plan plan;
     OK(tti_gemm_choose(g, &t.s, &plan));
@@ -119,7 +119,7 @@ Test(gemm_tile, what_is_not_finite_stays_in_its_row_and_column) {
     tti_device *d = td_open();
     tti_gemm *g;
     OK(tti_gemm_new(&g, d, "tile"));
-    const td_case t = {.s = {false, true, 20, 50, 31}, .pad = 2, .alpha = 1};
+    const td_case t = {.s = {false, true, 20, 50, 31, TTI_F32}, .pad = 2, .alpha = 1};
     td_data x = td_data_new(&t, 5);
     x.a[19 * x.lda + 30] = NAN;
     x.b[49 * x.ldb + 3] = INFINITY;

@@ -34,7 +34,7 @@ Test(gemm_vec, every_form_and_epilogue) {
             check(g, d, &c, (uint32_t)i);
         }
         const td_case wide = {
-            .s = {false, true, 2, 3001, 40}, .pad = 3, .alpha = 1, .mode = BIAS_RESIDUAL};
+            .s = {false, true, 2, 3001, 40, TTI_F32}, .pad = 3, .alpha = 1, .mode = BIAS_RESIDUAL};
         check(g, d, &wide, 99); /* work-groups with more columns */
         tti_gemm_free(g);
         tti_device_close(d);
@@ -46,7 +46,8 @@ Test(gemm_vec, bits_do_not_depend_on_the_number_of_rows) {
     for (size_t s = 0; s < 2 * TT_COUNT(shapes); s++) {
         tti_gemm *g;
         tti_device *d = open_shaped(shapes[s / 2], &g);
-        const td_case many = {.s = {false, s % 2 == 0, 16, 75, 333}, .alpha = 0.3f, .mode = BIAS};
+        const td_case many = {
+            .s = {false, s % 2 == 0, 16, 75, 333, TTI_F32}, .alpha = 0.3f, .mode = BIAS};
         td_data x = td_data_new(&many, 7);
         tti_gemm_plan plan = td_plan(d, "vec", 0, &many.s);
         float *all = td_run(g, d, &plan, &many, &x);
@@ -70,7 +71,7 @@ Test(gemm_vec, bits_do_not_depend_on_the_number_of_rows) {
 Test(gemm_vec, what_is_not_finite_stays_in_its_row_and_column) {
     tti_gemm *g;
     tti_device *d = open_shaped("1", &g);
-    const td_case t = {.s = {false, true, 6, 50, 31}, .pad = 2, .alpha = 1};
+    const td_case t = {.s = {false, true, 6, 50, 31, TTI_F32}, .pad = 2, .alpha = 1};
     td_data x = td_data_new(&t, 5);
     x.a[5 * x.lda + 30] = NAN;
     x.b[49 * x.ldb + 3] = INFINITY;
