@@ -35,7 +35,8 @@ typedef struct {
     "  --lora-targets A,B   layers that get one, or all-linear (query,value; decoders: MLP)\n"   \
     "  --weights TYPE       of linear layers: f32, bf16, f16; frozen also q8, nf4 (as the\n"     \
     "                       checkpoint is quantised, else f32; qlora: nf4)\n"                    \
-    "  --head TYPE          of embedding tables and output layers (the same)\n"                  \
+    "  --head TYPE          of embedding tables and output layers (as the weights, or 16 bits\n" \
+    "                       beside quantised ones)\n"                                            \
     "  --double-quant BOOL  the scales of nf4 are 8-bit numbers (true)\n"                        \
     "  --kept TYPE          of values held for the backward pass: f32, bf16, f16 (f32)\n"        \
     "  --keys TYPE          of keys and values held for it: also q8 or recompute (as kept)\n"    \

@@ -166,7 +166,7 @@ const tti_key tti_keys[] = {
  "of linear layers; q8 and nf4 where they are frozen; auto: nf4 for qlora, else as the checkpoint "
  "is quantised, else f32, or, frozen, bf16 where memory.limit asks for it"},
 {"storage.head", TTI_KEY_CHOICE, RES, AT(storage.head), 0, 0, weights, "auto",
- "of embedding tables and output layers; auto: as the checkpoint is quantised, else f32"},
+ "of embedding tables and output layers; auto: as the weights, or 16 bits beside quantised ones"},
 {"storage.double_quant", TTI_KEY_BOOL, RES, AT(storage.double_quant), 0, 0, NULL, "true",
  "the scales of nf4 are numbers of 8 bits"},
 {"storage.kept", TTI_KEY_CHOICE, RES, AT(storage.kept), 0, 0, kept, "auto",
