@@ -84,12 +84,16 @@ typedef struct {
     tti_device *d;
     int rows, cols;
     bool decay;
+    tti_optimizer_kind kind;
+    float beta1;
     tti_optimizer *lazy, *dense;
     cl_mem lazy_p, lazy_g, dense_p, dense_g;
 } twins;
 
-static tti_optimizer_opts twin_opts(void) {
+static tti_optimizer_opts twin_opts(const twins *w) {
     tti_optimizer_opts o = tti_optimizer_defaults();
+    o.kind = w->kind;
+    o.beta1 = w->beta1;
     o.max_grad_norm = 0; /* the norms' last bits differ: the sums have another order */
     o.max_ids = MAX_ROWS;
     return o;
@@ -101,7 +105,7 @@ static void twins_make(twins *w, const float *p) {
     w->dense_p = upload(w->d, p, bytes);
     w->lazy_g = upload(w->d, NULL, bytes);
     w->dense_g = upload(w->d, NULL, bytes);
-    const tti_optimizer_opts o = twin_opts();
+    const tti_optimizer_opts o = twin_opts(w);
     const tti_optimizer_arena a = {
         .p = w->dense_p, .g = w->dense_g, .count = n, .decay_count = w->decay ? n : 0};
     const tti_optimizer_sparse s = {w->lazy_p,       w->lazy_g,       (size_t)w->rows,
@@ -135,7 +139,7 @@ static void expect_equal(const twins *w, cl_mem a, cl_mem b, const char *what) {
 static void expect_same_moments(const twins *w) {
     const size_t n = (size_t)(w->rows * w->cols);
     float x[MAX_ROWS * MAX_COLS], y[MAX_ROWS * MAX_COLS];
-    for (size_t which = 0; which < 2; which++) {
+    for (size_t which = 0; which < tti_optimizer_tensors(w->lazy); which++) {
         OK(tti_optimizer_read(w->lazy, which, 0, x, n));
         OK(tti_optimizer_read(w->dense, which, 0, y, n));
         cr_expect_eq(memcmp(x, y, n * sizeof *x), 0, "moment %zu differs", which + 1);
@@ -174,9 +178,10 @@ static void twins_step(twins *w, uint32_t t, int stride, bool bad) {
     OK(tti_optimizer_update(w->lazy, slot_ids, m, NULL));
 }
 
-static void check_lazy(tti_device *d, const int shape[2], bool decay, int cols) {
+static void check_lazy(tti_device *d, const int shape[2], bool decay, int cols,
+                       tti_optimizer_kind kind, float beta1) {
     set_shape(d, shape);
-    twins w = {.d = d, .rows = 30, .cols = cols, .decay = decay};
+    twins w = {.d = d, .rows = 30, .cols = cols, .decay = decay, .kind = kind, .beta1 = beta1};
     float p[MAX_ROWS * MAX_COLS];
     for (uint32_t i = 0; i < TT_COUNT(p); i++) p[i] = draw(i, 1000);
     twins_make(&w, p);
@@ -190,15 +195,20 @@ static void check_lazy(tti_device *d, const int shape[2], bool decay, int cols) 
 Test(optimizer, lazy_rows_have_the_bits_of_dense_ones) {
     tti_device *d = open_device();
     for (size_t i = 0; i < TT_COUNT(shapes); i++) {
-        check_lazy(d, shapes[i], true, 37);
-        check_lazy(d, shapes[i], false, 16);
+        check_lazy(d, shapes[i], true, 37, TTI_OPT_ADAMW, 0.9f);
+        check_lazy(d, shapes[i], false, 16, TTI_OPT_ADAMW, 0.9f);
+    }
+    for (size_t i = 0; i < TT_COUNT(shapes); i += 2) {
+        check_lazy(d, shapes[i], true, 37, TTI_OPT_SGD, 0.9f);
+        check_lazy(d, shapes[i], true, 37, TTI_OPT_SGD, 0);
+        check_lazy(d, shapes[i], true, 37, TTI_OPT_LION, 0.9f);
     }
     tti_device_close(d);
 }
 
 Test(optimizer, rows_may_lag_longer_than_the_steps_at_hand) {
     tti_device *d = open_device();
-    twins w = {.d = d, .rows = 9, .cols = 5, .decay = true};
+    twins w = {.d = d, .rows = 9, .cols = 5, .decay = true, .beta1 = 0.9f};
     float p[MAX_ROWS * MAX_COLS];
     for (uint32_t i = 0; i < TT_COUNT(p); i++) p[i] = draw(i, 1000);
     twins_make(&w, p);
@@ -214,7 +224,7 @@ Test(optimizer, rows_may_lag_longer_than_the_steps_at_hand) {
 
 Test(optimizer, resumes_to_the_same_bits) {
     tti_device *d = open_device();
-    twins w = {.d = d, .rows = 30, .cols = 19, .decay = true}, v = w;
+    twins w = {.d = d, .rows = 30, .cols = 19, .decay = true, .beta1 = 0.9f}, v = w;
     float p[MAX_ROWS * MAX_COLS];
     for (uint32_t i = 0; i < TT_COUNT(p); i++) p[i] = draw(i, 1000);
     twins_make(&w, p);
