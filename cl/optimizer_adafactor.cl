@@ -4,8 +4,8 @@
 //   of a matrix    r[i]: x over row i's mean, c[j]: over column j's;  v[i,j] = r[i] c[j] / mean(r)
 //   of a vector    v[j]: x over g'[j]^2
 //   u = g' / sqrt(v);  p = p * decay - lr * u / max(1, rms(u));  decay = 1 - lr * weight_decay
-// shapes   p, g: the arena's, the matrix [R,C] from `first` on; or, with IDS, a table float[R,C] and
-//          g float[slots,C] of its rows ids[slots]: the other rows count with zero gradients
+// shapes   p, g: the arena's, the matrix [R,C] from `first` on; or, with IDS, a table float[R,C]
+//          and g float[slots,C] of its rows ids[slots]: the others count with zero gradients
 //          f: float[], from `at` on r[R] then c[C], or v[C]; s: {decay, lr, z, -}
 //          scratch: {mean(r), 1 / max(1, rms(u)), sums of u^2 of each row}
 // launch   adafactor_rows, _squares, _apply: a work-group of WG for each row (IDS: slot);
@@ -90,7 +90,8 @@ TT_KERNEL void adafactor_columns(global float *f, global const tt_g *g, global c
     if (left <= 0 || LANE != 0 || s.w <= 0.0f) return;
     global float *out = f + at + R + c;
     const floatv old = tt_load_part(out, left), z = SPLAT(s.z);
-    tt_store_part(out, left, fma(z, sum / SPLAT((float)R), fma(SPLAT(1.0f) - z, old, z * SPLAT(EPS))));
+    const floatv faded = fma(SPLAT(1.0f) - z, old, z * SPLAT(EPS));
+    tt_store_part(out, left, fma(z, sum / SPLAT((float)R), faded));
 }
 
 TT_KERNEL void adafactor_mean(global float *scratch, global const float *f, const uint at,
@@ -168,8 +169,10 @@ TT_KERNEL void adafactor_apply(global tt_p *p, global const tt_g *g, global cons
     const size_t cols = (size_t)at + R;
     if (s.w <= 0.0f) return;
     const float k = -s.y * scratch[1] * ROW_FACTOR(f, at, id, scratch);
-    ROW_LOOP_V(c, C)
-        STPV(p, to + c, fma(SPLAT(k), UV(row + c, c), LDPV(p, to + c) * SPLAT(decay)), state, arena);
+    ROW_LOOP_V(c, C) {
+        const floatv old = LDPV(p, to + c) * SPLAT(decay);
+        STPV(p, to + c, fma(SPLAT(k), UV(row + c, c), old), state, arena);
+    }
     ROW_LOOP_1(c, C)
         STP(p, to + c, fma(k, U(LDG, LD, row + c, c), LDP(p, to + c) * decay), state, arena);
     if (IDS && get_local_id(0) == 0) last[id] = (int)STATE_STEP(state);

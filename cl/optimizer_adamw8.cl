@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // optimizer_adamw8.cl - AdamW with both moments in 8 bits: m = map[0][q0] * scale0 and
 // v = map[1][q1] * scale1, a pair of scales for each BLOCK of elements of a matrix. After the step
-// of cl/optimizer.cl a block's scales are its largest |m| and v, and q0, q1 the nearest entries; a v
-// above zero is never kept as zero.
+// of cl/optimizer.cl a block's scales are its largest |m| and v, and q0, q1 the nearest entries;
+// a v above zero is never kept as zero.
 // shapes   p, g: of the arena; the matrix is `count` elements of it from `first` on
 //          q: uchar[arena,2]; scales: float[blocks,2], the matrix's from first_block on
 //          maps: float[2,256], ascending
