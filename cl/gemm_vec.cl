@@ -159,12 +159,13 @@ TT_KERNEL void gemm_vec(GEMM_ARGS) {
             }
         } else {
             for (int at = 0; at < k; at++)
-                for (int q = 0; q < RM; q++)
-                    for (int v = 0; v < NV && j + v * VW < n; v++)
+                for (int v = 0; v < NV && j + v * VW < n; v++) {
+                    const floatv bv = tt_at_v_part(b, at * ldb + j + v * VW, n - j - v * VW);
+#pragma unroll
+                    for (int q = 0; q < RM; q++)
                         acc[q * NV + v] =
-                            fma(SPLAT(a[min(i + q, m - 1) * lda + at]),
-                                tt_at_v_part(b, at * ldb + j + v * VW, n - j - v * VW),
-                                acc[q * NV + v]);
+                            fma(SPLAT(a[min(i + q, m - 1) * lda + at]), bv, acc[q * NV + v]);
+                }
         }
         for (int q = 0; q < min(RM, m - i); q++)
             for (int v = 0; v < NV && j + v * VW < n; v++) {

@@ -80,8 +80,9 @@ static void each(const char *provider, const char *mark, const char *wg, unsigne
             for (int tb = 0; tb < 2; tb++) {
                 if (!(some & 1u << q) || (q >= COMMON && (i > 3 || !tb))) continue;
                 td_case t = case_of(&kinds[q], i, tb);
-                if (strcmp(provider, "vec") == 0)
-                    t.s.m = i % 2 && q % 3 == 0 && some == ALL ? 1 : 4 + i;
+                if (provider[0] == 'v') t.s.m = i % 2 && q % 3 == 0 && some == ALL ? 1 : 4 + i;
+                if (provider[0] == 'v' && !tti_gemm_vec.suits(tti_device_caps(d), v, &t.s))
+                    continue;
                 check(g, d, provider, v, &t);
             }
     tti_gemm_free(g);
