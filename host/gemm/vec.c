@@ -12,9 +12,9 @@ static const char *variant_name(int variant) {
 
 static bool suits(const tti_caps *c, int variant, const tti_gemm_shape *s) {
     (void)variant;
-    /* llvmpipe (32 KiB of local memory) ends loops after 65535 rounds: 16 for each of the ks in the
+    /* llvmpipe (32 KiB of local memory) ends loops after 65535 rounds: up to 32 for each k in the
      * last columns of [k,n]. */
-    if (c->cpu && c->local_mem < 64 * 1024 && !s->tb && s->k > 65535 / 16) return false;
+    if (c->cpu && c->local_mem < 64 * 1024 && !s->tb && s->k > 65535 / 32) return false;
     return !s->ta && s->m <= MOST_ROWS;
 }
 
