@@ -171,7 +171,8 @@ done:
 }
 
 tt_status tti_trained_read(tti_trained *out, const char *dir, const char *base) {
-    *out = (tti_trained){.dir = dir, .base = base, .weights = TTI_F32, .head = TTI_F32};
+    *out = (tti_trained){
+        .dir = dir, .base = base, .weights = TTI_AS_STORED, .head = TTI_F32, .nested = true};
     bool about = false;
     tt_status s = TT_OK;
     if (!tti_dir_exists(dir)) return tti_fail(TT_E_IO, "%s: no such folder", dir);

@@ -31,7 +31,8 @@ typedef struct {
     char **labels;  /* about.labels, owned */
     char *template; /* about.template, owned */
     size_t nlabels;
-    int weights, head; /* storage of what load reads, see tti_model_opts; read sets F32 */
+    int weights, head; /* storage of what load reads, see tti_model_opts; read sets AS_STORED, so
+                        * that a quantised base takes what it takes in its file, and F32 */
     bool nested;
     tti_model *model; /* after load, like the tokenizer */
     tti_tokenizer *tokenizer;
