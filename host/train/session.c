@@ -133,20 +133,25 @@ static tt_status make_plan(tti_session *s, const tti_caps *caps) {
     return TT_OK;
 }
 
-static tt_status refuse(const tti_bytes *b, const tti_caps *caps) {
+/* others: bytes in use that are not the session's. */
+static tt_status refuse(const tti_bytes *b, size_t others, bool training, const tti_caps *caps) {
     const double mib = 1.0 / (1 << 20);
     return tti_fail(
         TT_E_MEMORY,
         "the run needs %.1f MiB (weights %.1f, gradients %.1f, optimizer %.1f, kept activations "
-        "%.1f, transients %.1f, inputs %.1f, workspace %.1f), the device has %.1f MiB; a smaller "
-        "select.keep, train.batch or data.max_len, or method.name=lora, needs less",
+        "%.1f, transients %.1f, inputs %.1f, workspace %.1f) beside %.1f MiB in use, the device "
+        "has %.1f MiB; %s",
         (double)b->total * mib, (double)b->weights * mib, (double)b->gradients * mib,
         (double)b->optimizer * mib, (double)b->kept * mib, (double)b->transient * mib,
-        (double)b->inputs * mib, (double)b->workspace * mib, (double)caps->memory * mib);
+        (double)b->inputs * mib, (double)b->workspace * mib, (double)others * mib,
+        (double)caps->memory * mib,
+        training ? "a smaller select.keep, train.batch or data.max_len, or method.name=lora, needs "
+                   "less"
+                 : "a smaller batch or length needs less");
 }
 
 tt_status tti_bytes_fit(const tti_bytes *b, const tti_caps *caps) {
-    return b->total > caps->memory ? refuse(b, caps) : TT_OK;
+    return b->total > caps->memory ? refuse(b, 0, true, caps) : TT_OK;
 }
 
 static tt_status bind(tti_session *s) {
@@ -181,7 +186,7 @@ static tt_status allocate(tti_session *s) {
     ledger(s, before);
     for (int c = 0; c < TTI_MEM_CATEGORIES; c++) held += before[c];
     if (s->planned.total - s->planned.weights > caps->memory - TT_MIN(held, caps->memory))
-        return refuse(&s->planned, caps);
+        return refuse(&s->planned, held - TT_MIN(held, s->planned.weights), s->opts.training, caps);
     if (s->out.loss != TTI_NONE)
         TT_TRY(tti_mem_new(&s->loss, s->dev, loss_bytes(caps), TTI_MEM_GRADIENTS, true));
     if (s->opts.training) {

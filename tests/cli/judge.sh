@@ -32,7 +32,7 @@ refuses "merge: prompts without --check" 2 'for --check' \
     "$tt" merge --model "$lora/model" --adapter "$lora/adapter" --out out "a prompt"
 refuses "merge: dtype" 1 'f32, f16 or bf16' \
     "$tt" merge --model "$lora/model" --adapter "$lora/adapter" --out out --dtype int8
-refuses "merge: into its base" 1 'merged from' \
+refuses "merge: into its base" 1 'is read from' \
     "$tt" merge --model "$lora/model" --adapter "$lora/adapter" --out "$lora/model"
 refuses "merge: without --out" 2 'expected --adapter' "$tt" merge --adapter "$lora/adapter"
 
