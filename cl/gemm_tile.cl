@@ -120,11 +120,6 @@ static inline void turn_v(local float *panel, floatv p, floatv q, floatv r, floa
 // The ks of four columns.
 static inline void pack4(const tt_stored *b, size_t at, size_t ldb, int kn, local float *panel) {
     int k = 0;
-#if QT == QT_F32
-    for (; k + 4 <= kn; k += 4, at += 4)
-        turn(panel + k * COLS, tt_at4(b, at), tt_at4(b, at + ldb), tt_at4(b, at + 2 * ldb),
-             tt_at4(b, at + 3 * ldb));
-#else
     for (; Q_WHOLE_STEPS(at | ldb) && k + QSTEP <= kn; k += QSTEP) {
         const float p = tt_scale_at(b, at), q = tt_scale_at(b, at + ldb);
         const float r = tt_scale_at(b, at + 2 * ldb), s = tt_scale_at(b, at + 3 * ldb);
@@ -132,6 +127,10 @@ static inline void pack4(const tt_stored *b, size_t at, size_t ldb, int kn, loca
             turn_v(panel + (k + u) * COLS, tt_block_v(b, at, p), tt_block_v(b, at + ldb, q),
                    tt_block_v(b, at + 2 * ldb, r), tt_block_v(b, at + 3 * ldb, s));
     }
+#if !QUANTISED
+    for (; k + 4 <= kn; k += 4, at += 4)
+        turn(panel + k * COLS, tt_at4(b, at), tt_at4(b, at + ldb), tt_at4(b, at + 2 * ldb),
+             tt_at4(b, at + 3 * ldb));
 #endif
     for (; k < kn; k++, at++)
         for (int c = 0; c < 4; c++) panel[k * COLS + c] = tt_at(b, at + c * ldb);
