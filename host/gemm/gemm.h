@@ -7,7 +7,7 @@
  * B may be stored in another type (shape.bt): f16, bf16, or quantised as storage.h lays it out. It
  * is read tile by tile and multiplied as f32: never is there a copy of more than a panel of it
  * (TTI_GEMM_PANEL bytes of workspace), and the result has the bits of the same provider on B
- * dequantised.
+ * dequantised (clblast multiplies fewer columns at a time then, and may choose another kernel).
  * The provider `tile` adds the k products of an element in order, one fma after another, whatever
  * the tile, the number of rows or the chunking: its bits depend on the operands alone. The provider
  * `vec`, for few rows, keeps several sums an element: a row's bits then depend on the operands and
