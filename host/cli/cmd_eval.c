@@ -79,7 +79,9 @@ done:
 
 int cmd_eval(int argc, char **argv) {
     options o = {.a = {.batch = 32}};
-    if (tti_cli_is_causal(argc, argv)) return tti_cli_lm_eval(argc, argv);
+    bool causal;
+    if (tti_cli_is_causal(argc, argv, &causal) != TT_OK) return tti_cli_failed();
+    if (causal) return tti_cli_lm_eval(argc, argv);
     const tti_opt table[] = {
         {"--json", NULL, TTI_OPT_FLAG, &o.json, "one JSON line"},
         {"--label", "COLUMN", TTI_OPT_TEXT, &o.label, "column of the label [label]"},

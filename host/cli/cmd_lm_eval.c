@@ -288,7 +288,8 @@ int tti_cli_lm_eval(int argc, char **argv) {
 }
 
 /* Whether an argument is a folder of a model that predicts tokens, or of an adapter of one. */
-bool tti_cli_is_causal(int argc, char **argv) {
+tt_status tti_cli_is_causal(int argc, char **argv, bool *causal) {
+    *causal = false;
     for (int i = 1; i < argc; i++) {
         tti_trained t = {0};
         if (argv[i][0] == '-' || !strcmp(argv[i - 1], "--base")) continue;
@@ -297,10 +298,12 @@ bool tti_cli_is_causal(int argc, char **argv) {
             if (!strcmp(argv[k], "--base") && k + 1 < argc) base = argv[k + 1];
             if (!strncmp(argv[k], "--base=", 7)) base = argv[k] + 7;
         }
-        if (tti_trained_read(&t, argv[i], base) != TT_OK) continue;
-        const bool causal = t.about.task == TTI_TASK_CAUSAL;
+        const tt_status s = tti_trained_read(&t, argv[i], base);
+        if (s == TT_E_NOMEM) return s;
+        if (s != TT_OK) continue;
+        *causal = t.about.task == TTI_TASK_CAUSAL;
         tti_trained_free(&t);
-        return causal;
+        break;
     }
-    return false;
+    return TT_OK;
 }

@@ -7,8 +7,9 @@
 
 /* The command; argv as in main. */
 int tti_cli_lm_eval(int argc, char **argv);
-/* Whether the arguments name a model that predicts tokens. */
-bool tti_cli_is_causal(int argc, char **argv);
+/* Whether the arguments name a model that predicts tokens. TT_E_NOMEM alone is a failure: what else
+ * is wrong with a folder is found again when the model is read. */
+tt_status tti_cli_is_causal(int argc, char **argv, bool *causal);
 
 typedef struct {
     size_t n, equal;

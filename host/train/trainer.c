@@ -294,7 +294,15 @@ static tt_status finish(tti_job *r) {
     uint64_t step = r->state.has_best ? r->state.best_step : r->state.step;
     char *from = tti_checkpoint_path(output, step), *final = tti_path_join(output, "final");
     tt_status s = from && final ? tti_checkpoint_export(from, final) : TT_E_NOMEM;
-    if (s == TT_OK) s = test_final(r, final);
+    if (s == TT_OK && (s = test_final(r, final)) == TT_E_MEMORY) {
+        tti_str why = {0};
+        tti_str_puts(&why, tt_error());
+        s = why.status == TT_OK
+                ? tti_fail(TT_E_MEMORY, "%s; %s is written, only its test is missing", why.p,
+                           final)
+                : why.status;
+        tti_str_free(&why);
+    }
     if (s == TT_OK) {
         r->last.path = final;
         tti_job_event(r, TTI_EVENT_DONE);
