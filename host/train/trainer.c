@@ -298,8 +298,7 @@ static tt_status finish(tti_job *r) {
         tti_str why = {0};
         tti_str_puts(&why, tt_error());
         s = why.status == TT_OK
-                ? tti_fail(TT_E_MEMORY, "%s; %s is written, only its test is missing", why.p,
-                           final)
+                ? tti_fail(TT_E_MEMORY, "%s; %s is written, only its test is missing", why.p, final)
                 : why.status;
         tti_str_free(&why);
     }
