@@ -43,16 +43,14 @@ static bool fits(const tti_model *m, const tti_param *p, size_t rows) {
 }
 
 static tt_status too_large(const tti_model *m, const tti_param *p, size_t bytes) {
-    return tti_fail(TT_E_MEMORY, "%s needs %zu bytes in one buffer, the device allows %zu%s",
-                    p->name, bytes, m->max_alloc,
-                    p->sparse ? "; with method lora it is frozen, in pieces that fit" : "");
+    return tti_fail(TT_E_MEMORY, "%s needs %zu bytes in one buffer, the device allows %zu", p->name,
+                    bytes, m->max_alloc);
 }
 
 /* Rows of each slab but the last: as few slabs as there can be, of about one size. */
 static tt_status slab_rows(const tti_model *m, const tti_param *p, size_t *out) {
     *out = TT_MAX(p->rows, 1);
     if (fits(m, p, p->rows)) return TT_OK;
-    if (p->sparse) return too_large(m, p, p->layout.bytes);
     const size_t cut = tti_layout_cut(&p->layout);
     size_t low = 0, high = p->rows / cut; /* cuts: low fit, high + 1 do not */
     while (low < high) {

@@ -128,6 +128,11 @@ tt_status tti_model_assign_types(tti_model *m) {
     const bool stored = m->opts.weights == TTI_AS_STORED;
     const tti_dtype weights = stored ? TTI_F32 : (tti_dtype)m->opts.weights;
     const tti_dtype head = head_type(m, stored ? m->quant.type : weights);
-    for (size_t i = 0; i < m->nparams; i++) TT_TRY(assign(m, &m->params[i], weights, head));
+    for (size_t i = 0; i < m->nparams; i++) {
+        tti_param *p = &m->params[i];
+        /* only dense ones are cut: a table that no buffer holds has all rows of its gradient */
+        p->sparse = p->sparse && p->rows * p->cols <= m->max_alloc / sizeof(float);
+        TT_TRY(assign(m, p, weights, head));
+    }
     return TT_OK;
 }

@@ -293,7 +293,7 @@ Test(store, what_cannot_be_is_said) {
          "quantised weights cannot be trained (weights nf4)"},
         {TTI_F32, TTI_I32, TTI_F32, 0, TT_E_ARG, "head i32: expected f32, bf16, f16, q8 or nf4"},
         {TTI_F32, TTI_F32, TTI_Q8, 0, TT_E_ARG, "gradients q8: expected f32, bf16 or f16"},
-        {TTI_F32, TTI_F32, TTI_F32, SMALL_ALLOC, TT_E_MEMORY, "with method lora it is frozen"},
+        {TTI_F32, TTI_F32, TTI_F32, 128, TT_E_MEMORY, "in one buffer, the device allows 128"},
     };
     for (size_t i = 0; i < TT_COUNT(cases); i++) {
         tti_model *m = NULL;
@@ -304,6 +304,22 @@ Test(store, what_cannot_be_is_said) {
         if (cases[i].max_alloc) o.max_alloc = cases[i].max_alloc;
         cr_expect_eq(tti_model_load(&m, NULL, dir, &o), cases[i].status, "%zu", i);
         cr_expect(strstr(tt_error(), cases[i].message), "%s", tt_error());
+    }
+    tm_close(&e);
+}
+
+Test(store, a_trained_table_that_no_buffer_holds_is_dense) {
+    tm_env e = tm_open();
+    const char *dir = tm_llama(&e, "m", "");
+    for (int small = 0; small < 2; small++) {
+        tti_model *m;
+        tti_model_opts o = tm_opts();
+        if (small) o.max_alloc = SMALL_ALLOC;
+        cr_assert_eq(tti_model_load(&m, NULL, dir, &o), TT_OK, "%s", tt_error());
+        const tti_param *p = tti_model_param(m, 0);
+        cr_expect_eq(p->sparse, !small, "%s", p->name);
+        cr_expect_eq(p->nslabs > 1, small != 0, "%zu slabs", p->nslabs);
+        tti_model_free(m);
     }
     tm_close(&e);
 }
