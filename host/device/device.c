@@ -73,7 +73,9 @@ static tt_status find_caps(tti_caps *c, const tti_device_info *i) {
     TT_TRY(lower_by_env(&c->max_alloc, "TT_MAX_ALLOC"));
     TT_TRY(lower_by_env(&c->memory, "TT_DEVICE_MEMORY"));
     c->max_alloc = TT_MIN(c->max_alloc, c->memory);
-    c->align = TT_MAX((size_t)64, (size_t)i->base_align);
+    int align = (int)TT_MAX((uint32_t)64, i->base_align);
+    TT_TRY(power_by_env(&align, "TT_ALIGN", 1 << 16));
+    c->align = TT_MAX((size_t)align, TT_MAX((size_t)64, (size_t)i->base_align));
     c->local_mem = (size_t)i->local_mem;
     c->local_mem_is_real = i->local_mem_is_real;
     c->fp16 = i->fp16;

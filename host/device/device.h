@@ -53,7 +53,7 @@ typedef struct {
                          TT_VW overrides */
     int att_rows;     /* query rows one attention work-group handles: 2 vw on CPUs, 64 on GPUs */
     size_t max_alloc; /* largest single buffer, bytes; TT_MAX_ALLOC lowers it (tests) */
-    size_t align;     /* sub-buffer alignment in bytes, >= 64 */
+    size_t align;     /* sub-buffer alignment in bytes, >= 64; TT_ALIGN raises it (tests) */
     size_t memory;    /* bytes of device memory; TT_DEVICE_MEMORY lowers it (tests) */
     size_t local_mem;
     bool local_mem_is_real, fp16, subgroups, unified_memory;
@@ -99,10 +99,11 @@ const char *tti_mem_category_name(tti_mem_category c);
  * figures, what is over max_alloc or what the device's memory does not hold (TT_E_MEMORY). */
 tt_status tti_mem_new(cl_mem *out, tti_device *d, size_t bytes, tti_mem_category c, bool zero);
 void tti_mem_free(tti_device *d, cl_mem m); /* NULL is a no-op */
-/* A part of a buffer of tti_mem_new; offset a multiple of caps.align. Freed by clReleaseMemObject
- * through tti_mem_release; not counted. */
+/* A part of a buffer of tti_mem_new, within it (else TT_E_ARG); offset a multiple of caps.align.
+ * Not counted. To be released before the buffer is freed; parts may overlap, and be released in any
+ * order (memory_parts.c says why that takes care). */
 tt_status tti_mem_sub(cl_mem *out, tti_device *d, cl_mem m, size_t offset, size_t bytes);
-void tti_mem_release(cl_mem m); /* a sub-buffer; NULL is a no-op */
+void tti_mem_release(tti_device *d, cl_mem m); /* a sub-buffer; NULL is a no-op */
 size_t tti_mem_allocated(const tti_device *d, tti_mem_category c); /* bytes now */
 size_t tti_mem_peak(const tti_device *d);                          /* highest sum so far */
 size_t tti_mem_made(const tti_device *d); /* how many were made so far, those freed again too */

@@ -18,6 +18,10 @@ extern const tti_kernel_file tti_kernel_files[];
  * TT_CL_DIR names or else from the embedded files. A file is included once a program. */
 tt_status tti_kernel_source(tti_str *out, const char *file);
 
+/* Where line `number` (from 1) of such a text comes from: for drivers that do not read line marks.
+ * False where there is no such line. */
+bool tti_kernel_line(const char *source, long number, char file[64], long *line);
+
 /* ---- hashes and the cache on disk (cache.c) ---- */
 
 typedef struct {
@@ -59,6 +63,12 @@ typedef struct {
     tti_mem_category category;
 } tti_mem_entry;
 
+/* A sub-buffer, in the order of their making. */
+typedef struct {
+    cl_mem mem, of;
+    bool released;
+} tti_mem_part;
+
 typedef struct {
     char name[64];
     uint64_t count;
@@ -89,6 +99,8 @@ struct tti_device {
 
     tti_mem_entry *mem;
     size_t mem_n, mem_cap;
+    tti_mem_part *parts;
+    size_t parts_n, parts_cap;
     size_t allocated[TTI_MEM_CATEGORIES], total, peak, made;
     tti_stage stage[TTI_STAGES];
     cl_int write_failed; /* the code a staged write ended with; shows at tti_device_finish */

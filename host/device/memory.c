@@ -109,27 +109,6 @@ void tti_mem_free(tti_device *d, cl_mem m) {
     clReleaseMemObject(m); /* the driver keeps it until commands that use it have ended */
 }
 
-tt_status tti_mem_sub(cl_mem *out, tti_device *d, cl_mem m, size_t offset, size_t bytes) {
-    if (offset % d->caps.align)
-        return tti_fail(TT_E_ARG, "sub-buffer at %zu: not a multiple of %zu", offset,
-                        d->caps.align);
-    cl_buffer_region region = {offset, bytes};
-    cl_int code;
-    cl_mem sub =
-        clCreateSubBuffer(m, CL_MEM_READ_WRITE, CL_BUFFER_CREATE_TYPE_REGION, &region, &code);
-    if (code != CL_SUCCESS) {
-        char what[96];
-        snprintf(what, sizeof what, "sub-buffer of %zu bytes at %zu", bytes, offset);
-        return tti_cl(code, what);
-    }
-    *out = sub;
-    return TT_OK;
-}
-
-void tti_mem_release(cl_mem m) {
-    if (m) clReleaseMemObject(m);
-}
-
 size_t tti_mem_allocated(const tti_device *d, tti_mem_category c) {
     return c < TTI_MEM_CATEGORIES ? d->allocated[c] : 0;
 }
@@ -204,6 +183,7 @@ void tti_memory_free(tti_device *d) {
     if (d->mem_n) tti_debug("%zu device buffers were left at close", d->mem_n);
     for (size_t i = 0; i < d->mem_n; i++) clReleaseMemObject(d->mem[i].mem);
     tti_free(d->mem);
+    tti_free(d->parts);
     for (size_t i = 0; i < TTI_STAGES; i++) {
         if (d->stage[i].event) clReleaseEvent(d->stage[i].event);
         tti_free(d->stage[i].p);

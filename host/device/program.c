@@ -2,6 +2,7 @@
 /* program.c - programs built on first use and kept, and their kernels in a hash table. */
 #include "host/device/internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* Without fma in hardware a driver computes it in software, some a thousand times slower than the
@@ -49,13 +50,35 @@ static char *build_log(const tti_device *d, cl_program p) {
     return log;
 }
 
+/* NVIDIA's driver does not read line marks and says <kernel>:10: that place in its file. */
+static void name_places(tti_str *out, const char *log, const char *source) {
+    static const char mark[] = "<kernel>:";
+    for (const char *at; (at = strstr(log, mark)); log = at) {
+        tti_str_add(out, log, (size_t)(at - log));
+        at += sizeof mark - 1;
+        char name[64];
+        char *rest;
+        long line = strtol(at, &rest, 10);
+        if (tti_kernel_line(source, line, name, &line)) {
+            tti_str_printf(out, "%s:%ld", name, line);
+            at = rest;
+        } else {
+            tti_str_puts(out, mark);
+        }
+    }
+    tti_str_puts(out, log);
+}
+
 static tt_status build_failed(const tti_device *d, cl_program p, cl_int code, const char *file,
-                              const char *options) {
+                              const tti_str *source, const char *options) {
     char *log = build_log(d, p);
     if (!log) return TT_E_NOMEM;
     tti_debug("cl/%s.cl (%s) on %s, build log:\n%s", file, options, d->info.name, log);
     char text[1200];
-    first_errors(text, sizeof text, log);
+    tti_str named = {0};
+    name_places(&named, log, source->p);
+    first_errors(text, sizeof text, named.status == TT_OK ? named.p : log);
+    tti_str_free(&named);
     tti_free(log);
     return tti_fail(
         TT_E_BUILD, "kernel file cl/%s.cl does not build on %s with \"%s\": %s (%d): %s", file,
@@ -71,7 +94,7 @@ static tt_status from_source(cl_program *out, tti_device *d, const char *file,
     double t = tti_now();
     code = clBuildProgram(p, 1, &d->info.cl_device, options, NULL, NULL);
     if (code != CL_SUCCESS) {
-        tt_status s = build_failed(d, p, code, file, options);
+        tt_status s = build_failed(d, p, code, file, source, options);
         clReleaseProgram(p);
         return s;
     }

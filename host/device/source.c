@@ -102,3 +102,20 @@ tt_status tti_kernel_source(tti_str *out, const char *file) {
     inliner in = {.dir = dir && *dir ? dir : NULL, .out = out};
     return inline_file(&in, name);
 }
+
+bool tti_kernel_line(const char *source, long number, char file[64], long *line) {
+    long at = 0;
+    file[0] = 0;
+    for (long i = 1; *source && i <= number; i++) {
+        const size_t len = strcspn(source, "\n");
+        if (sscanf(source, "#line %ld \"%63[^\"]\"", line, file) == 2)
+            at = *line;
+        else if (i == number)
+            *line = at;
+        else
+            at++;
+        if (i == number) return file[0] != 0;
+        source += len + (source[len] == '\n');
+    }
+    return false;
+}

@@ -75,7 +75,8 @@ tt_status tti_exec_make_regions(tti_exec_full *x) {
 
 void tti_exec_free_regions(tti_exec_full *x) {
     for (size_t v = 0; x->parts && v < x->plan->g->nvalues; v++) {
-        for (size_t c = 1; x->parts[v] && c < x->chunks; c++) tti_mem_release(x->parts[v][c]);
+        for (size_t c = x->chunks; x->parts[v] && c-- > 1;)
+            tti_mem_release(x->e.dev, x->parts[v][c]);
         tti_free(x->parts[v]);
     }
     tti_free(x->parts);

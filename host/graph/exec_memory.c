@@ -145,7 +145,7 @@ void tti_exec_free(tti_exec *e) {
     }
     tti_exec_free_regions(x);
     tti_exec_stream_free(x);
-    for (size_t v = 0; x->owned && v < x->plan->g->nvalues; v++) tti_mem_release(x->owned[v]);
+    for (size_t v = x->plan->g->nvalues; x->owned && v-- > 0;) tti_mem_release(e->dev, x->owned[v]);
     for (size_t a = 0; x->own_arena && a < x->plan->narenas; a++)
         if (x->own_arena[a]) tti_mem_free(e->dev, x->arena[a]);
     if (x->own_inputs) tti_mem_free(e->dev, x->inputs);

@@ -150,7 +150,7 @@ tt_status tti_stream_new(tti_stream **out, tti_device *d, const tti_stream_item 
 
 static void free_slot(tti_stream *s, tti_slot_memory *slot) {
     if (slot->loaded) clReleaseEvent(slot->loaded);
-    for (size_t i = 0; slot->slabs && i < s->slabs; i++) tti_mem_release(slot->slabs[i].mem);
+    for (size_t i = 0; slot->slabs && i < s->slabs; i++) tti_mem_release(s->d, slot->slabs[i].mem);
     for (size_t i = 0; slot->page && i < s->pages; i++) tti_mem_free(s->d, slot->page[i]);
     tti_free(slot->slabs);
     tti_free(slot->page);

@@ -241,7 +241,7 @@ static void release_slabs(tti_model *m, const tti_param *p, tti_slab *s) {
         if (p->sparse)
             tti_mem_free(m->dev, s[k].mem);
         else
-            tti_mem_release(s[k].mem);
+            tti_mem_release(m->dev, s[k].mem);
         s[k].mem = NULL;
     }
 }

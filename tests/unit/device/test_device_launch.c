@@ -149,7 +149,7 @@ Test(launch, close_releases_everything) {
     cr_expect_eq(tti_kernel_get(&k, t.d, "broken", "broken", ""), TT_E_BUILD);
     cr_expect_eq(tti_kernel_get(&k, t.d, "probe", "nothing", ""), TT_E_DEVICE);
     OK(tti_mem_sub(&part, t.d, t.x, 0, 64));
-    tti_mem_release(part);
+    tti_mem_release(t.d, part);
     OK(tti_mem_fill0(t.d, t.y, 1, 7));
     cl_context context = tti_device_context(t.d);
     cr_assert_eq(clRetainContext(context), CL_SUCCESS);

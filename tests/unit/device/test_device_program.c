@@ -231,6 +231,25 @@ Test(program, build_errors_name_file_and_line) {
     tti_device_close(d);
 }
 
+Test(program, lines_are_found_without_their_marks) {
+    static const char text[] =
+        "#line 1 \"a.cl\"\n1\n#line 1 \"b.clh\"\n1\n2\n#line 3 \"a.cl\"\n3\n4\n";
+    static const struct {
+        long number, line;
+        const char *file;
+    } t[] = {{2, 1, "a.cl"}, {4, 1, "b.clh"}, {5, 2, "b.clh"}, {7, 3, "a.cl"}, {8, 4, "a.cl"}};
+    char file[64];
+    long line;
+    for (size_t i = 0; i < TT_COUNT(t); i++) {
+        cr_expect(tti_kernel_line(text, t[i].number, file, &line));
+        cr_expect_str_eq(file, t[i].file);
+        cr_expect_eq(line, t[i].line, "%ld: %ld", t[i].number, line);
+    }
+    cr_expect_not(tti_kernel_line(text, 9, file, &line));
+    cr_expect_not(tti_kernel_line(text, 0, file, &line));
+    cr_expect_not(tti_kernel_line("1\n", 1, file, &line));
+}
+
 Test(program, includes_come_once_with_line_marks) {
     tti_str s = {0};
     OK(tti_kernel_source(&s, "probe"));

@@ -280,7 +280,7 @@ static inline float *td_run(tti_gemm *g, tti_device *d, const tti_gemm_plan *pla
             spoilt += memcmp(&all[i], &td_canary, sizeof td_canary) != 0;
     }
     cr_expect_eq(spoilt, 0, "%s, %s: wrote %zu floats outside C", way, td_name(t), spoilt);
-    tti_mem_release(part);
+    tti_mem_release(d, part);
     tti_mem_free(d, a), tti_mem_free(d, b), tti_mem_free(d, whole), tti_mem_free(d, bias);
     tti_mem_free(d, res), tti_mem_free(d, scratch);
     free(all);
