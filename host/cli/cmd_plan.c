@@ -53,10 +53,11 @@ static void print_json(tti_str *s, const plan_job *j, bool fits) {
     tti_bytes_json(s, b);
     tti_str_printf(
         s,
-        ", \"held_bytes\": %zu, \"fits\": %s, \"limit\": %zu, \"device_memory\": %zu, "
+        ", \"held_bytes\": %zu, \"host_bytes\": %zu, \"fits\": %s, \"limit\": %zu, "
+        "\"device_memory\": %zu, "
         "\"max_alloc\": %zu, \"batch\": %zu, \"seq\": %zu, \"keep\": %g, \"settings\": {",
-        b->kept, fits ? "true" : "false", j->budget.limit, j->caps.memory, j->caps.max_alloc,
-        j->d.batch, j->d.seq, j->d.keep);
+        b->kept, tti_model_host_bytes(j->model), fits ? "true" : "false", j->budget.limit,
+        j->caps.memory, j->caps.max_alloc, j->d.batch, j->d.seq, j->d.keep);
     const tti_dials shown = tti_dials_of_model(&j->d, j->model);
     tti_dials_json(s, &shown);
     tti_str_printf(s, ", \"lora_rank\": %d}, \"flops\": %.6g, \"relative_time\": %.4f, ",
@@ -75,8 +76,9 @@ static void print_settings(tti_str *s, const plan_job *j) {
                    d->batch, d->seq, d->keep, tti_method_name(d->method),
                    tti_storage_name(d->weights), tti_storage_name(d->head), tti_dtype_name(d->kept),
                    tti_dials_keys_name(d));
-    tti_str_printf(s, ", gradients %s, recompute %s, %s\n", tti_dtype_name(d->gradients),
-                   tti_recompute_name(d->recompute), tti_optimizer_name(d->optimizer));
+    tti_str_printf(s, ", gradients %s, recompute %s, %s%s\n", tti_dtype_name(d->gradients),
+                   tti_recompute_name(d->recompute), tti_optimizer_name(d->optimizer),
+                   d->stream ? ", streamed" : "");
     tti_str_printf(s, "time: %.4g TFLOP a step, %.3f of keep 1 without recomputation",
                    j->cost.flops / 1e12, relative_time(j));
     if (j->rate > 0)
@@ -103,6 +105,10 @@ static void print_text(tti_str *s, const plan_job *j, bool fits) {
     for (size_t i = 0; i < TT_COUNT(row); i++)
         tti_str_printf(s, "%-10s %15zu %10.1f  %s\n", row[i].name, row[i].bytes,
                        (double)row[i].bytes / (1 << 20), row[i].what);
+    const size_t host = tti_model_host_bytes(j->model);
+    if (host)
+        tti_str_printf(s, "%-10s %15zu %10.1f  %s\n", "host", host, (double)host / (1 << 20),
+                       "layers in host memory; the device sees two at a time");
     print_settings(s, j);
 }
 

@@ -61,7 +61,7 @@ static tt_status describe_budget(plan_job *j) {
     const tti_shape_args *a = j->a;
     enum { SIZES = TTI_DIAL_KEEP | TTI_DIAL_SEQ | TTI_DIAL_BATCH };
     enum { SETTINGS = TTI_DIAL_RECOMPUTE | TTI_DIAL_KEPT | TTI_DIAL_KEYS | TTI_DIAL_WEIGHTS };
-    enum { OTHERS = TTI_DIAL_HEAD | TTI_DIAL_GRADIENTS | TTI_DIAL_OPTIMIZER | TTI_DIAL_METHOD };
+    enum { OTHERS = TTI_DIAL_HEAD | TTI_DIAL_GRADIENTS | TTI_DIAL_OPTIMIZER | TTI_DIAL_STREAM };
     TT_TRY(load(j, &a->d));
     const tti_model_info *info = tti_model_get_info(j->model);
     const size_t longest = (size_t)info->max_len;

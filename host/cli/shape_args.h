@@ -43,9 +43,9 @@ typedef struct {
     "  --gradients TYPE     of trained linear layers: f32, bf16, f16 (f32)\n"                    \
     "  --recompute WHAT     computed again in the backward pass: none, mlp, block (none)\n"      \
     "  --optimizer NAME     adamw, adamw8bit, sgd, adafactor, lion (adamw)\n"                    \
-    "  --stream             frozen layers stay in host memory\n"                                 \
     "  --smallest           every one of the settings above that is not given, from --weights\n" \
     "                       on, at its smallest\n"                                               \
+    "  --stream             frozen layers stay in host memory, two at a time on the device\n"    \
     "  --device SPEC        see tokentune devices\n"                                             \
     "  --gemm NAME          auto, clblast or tile\n"                                             \
     "  --json               one JSON line on standard output\n"

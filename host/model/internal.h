@@ -141,6 +141,8 @@ struct tti_model {
     size_t nslabs;
     size_t align, max_alloc;
     size_t sparse_rows;
+    struct tti_stream *stream; /* of the hosted ones; NULL: none */
+    size_t stream_bytes;       /* of its slots, planned */
 };
 
 /* ---- config.c ---- */
@@ -202,6 +204,13 @@ void tti_body_name(const tti_model *m, char *out, const char *fmt, ...) TT_PRINT
 /* ---- store.c ---- */
 tt_status tti_model_layout(tti_model *m);
 tt_status tti_model_allocate(tti_model *m);
+
+/* ---- streamed.c: plan, once the parameters are cut; make, once they have their host memory ----
+ */
+tt_status tti_model_stream_plan(tti_model *m);
+tt_status tti_model_stream_make(tti_model *m);
+/* Hosted parameters of g; none without a stream. */
+tt_status tti_model_stream_bind(tti_model *m, const tti_graph *g, tti_exec *e);
 void tti_model_release(tti_model *m);
 
 /* ---- types.c: which type each parameter has in memory ---- */

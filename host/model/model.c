@@ -109,7 +109,7 @@ tt_status tti_model_bind(tti_model *m, const tti_graph *g, tti_exec *e) {
         tti_exec_bind_slabs(e, (tti_val)v, p->slabs, p->nslabs);
         if (val->grad != TTI_NONE) tti_exec_bind_slabs(e, val->grad, p->gslabs, p->nslabs);
     }
-    return TT_OK;
+    return tti_model_stream_bind(m, g, e);
 }
 
 /* Types of 16 bits stay what they are in a file; quantised ones, which no training made, do not. */

@@ -118,8 +118,8 @@ tt_status tti_model_alloc_gradients(tti_model *m, size_t step_uniq);
 void tti_model_free_gradients(tti_model *m);
 /* p's gradient as f32, of the whole parameter; of a sparse one, of the rows it has; waits. */
 tt_status tti_model_read_gradient(tti_model *m, const tti_param *p, float *dst);
-/* Bytes of weights (all that are not hosted) and of gradients, as allocated or, without a device,
- * as they would be. */
+/* Bytes of weights (of hosted ones, the stream's two slots) and of gradients, as allocated or,
+ * without a device, as they would be. */
 size_t tti_model_weight_bytes(const tti_model *m);
 size_t tti_model_gradient_bytes(const tti_model *m, size_t step_uniq);
 
@@ -158,8 +158,8 @@ typedef struct {
 /* Describes the model's forward pass (and loss) in g. */
 tt_status tti_model_forward(tti_model *m, tti_graph *g, const tti_forward_opts *o,
                             tti_forward_out *out);
-/* Binds all PARAM values of g, and their gradients where there are any, in their slabs. Hosted ones
- * are the stream's to bind. */
+/* Binds all PARAM values of g, and their gradients where there are any, in their slabs; hosted ones
+ * to the model's stream, which all executors share. Once for each executor. */
 tt_status tti_model_bind(tti_model *m, const tti_graph *g, tti_exec *e);
 /* The host memory of a hosted parameter, by slab (layout.bytes each; NULL without a device, and for
  * parameters that are in device memory); and of all of them. Borrowed. */

@@ -7,6 +7,7 @@
  * gradient rows for the step's tokens alone. */
 #include <stdlib.h>
 #include <string.h>
+#include "host/graph/stream.h"
 #include "host/model/internal.h"
 
 #define MOST_ELEMENTS ((size_t)UINT32_MAX - (1u << 16)) /* the optimizer counts in 32 bits */
@@ -165,7 +166,7 @@ tt_status tti_model_layout(tti_model *m) {
         p->arena = at->arena + (p->trainable ? 0 : m->narenas);
         p->offset = at->offset * (trained ? size_of(p->layout.type) : 1);
     }
-    return TT_OK;
+    return tti_model_stream_plan(m);
 }
 
 /* ---- allocating ---- */
@@ -207,7 +208,7 @@ tt_status tti_model_allocate(tti_model *m) {
             TT_TRY(take_slabs(m, p, false));
         p->p = p->slabs->mem;
     }
-    return TT_OK;
+    return tti_model_stream_make(m);
 }
 
 /* Bytes of a sparse parameter's gradient. */
@@ -258,6 +259,7 @@ void tti_model_free_gradients(tti_model *m) {
 }
 
 static void release(tti_model *m) {
+    tti_stream_free(m->stream);
     tti_model_free_gradients(m);
     for (size_t i = 0; i < m->nparams; i++) release_slabs(m, &m->params[i], m->params[i].slabs);
     for (size_t a = 0; a < m->narenas; a++) tti_mem_free(m->dev, m->arenas[a].p);
@@ -308,7 +310,7 @@ tt_status tti_model_arena_matrices(const tti_model *m, size_t i, tti_matrix **ou
 }
 
 size_t tti_model_weight_bytes(const tti_model *m) {
-    size_t sum = 0;
+    size_t sum = m->stream_bytes;
     for (size_t a = 0; a < m->narenas; a++) sum += m->arenas[a].count * size_of(m->arenas[a].type);
     for (size_t a = 0; a < m->nfrozen; a++) sum += m->frozen[a].bytes;
     for (size_t i = 0; i < m->nparams; i++)

@@ -41,9 +41,9 @@ tt_status tti_dials_check(const tti_dials *d) {
                         "%s in %s: quantised weights do not train; with them the method is lora or "
                         "qlora",
                         body ? "weights" : "head", tti_storage_name(body ? d->weights : d->head));
-    if (d->stream)
-        return tti_fail(TT_E_ARG, "stream: weights that stay in host memory are not supported; "
-                                  "weights in nf4 take least device memory");
+    if (d->stream && d->method == TTI_CONFIG_FULL)
+        return tti_fail(TT_E_ARG, "stream: only frozen layers can stay in host memory, and with "
+                                  "method full all train; with lora or qlora they are frozen");
     return TT_OK;
 }
 
@@ -64,6 +64,7 @@ void tti_dials_model(const tti_dials *d, tti_model_opts *o) {
     o->head = d->head;
     o->nested = d->nested;
     o->gradients = d->gradients;
+    o->stream = d->stream;
 }
 
 void tti_dials_session(const tti_dials *d, tti_session_opts *o) {
@@ -161,6 +162,8 @@ void tti_dials_say(tti_str *out, const tti_dials *d, unsigned which, tti_say how
         const char *v = value(d, names[i].bit, text);
         if (how == TTI_SAY_KEYS)
             tti_str_printf(out, "%s%s=%s", first ? "" : " ", names[i].key, v);
+        else if (names[i].bit == TTI_DIAL_STREAM) /* a flag without a value */
+            tti_str_printf(out, "%s%s", first ? "" : " ", names[i].flag);
         else
             tti_str_printf(out, "%s%s %s", first ? "" : " ", names[i].flag, v);
         first = false;

@@ -50,7 +50,7 @@ tti_dials tti_dials_defaults(void);
 void tti_dials_settle(tti_dials *d, unsigned given);
 /* Takes every dial of storage, recomputation and optimizer not given to its smallest. */
 void tti_dials_smallest(tti_dials *d, unsigned given);
-/* TT_E_ARG for what cannot be: quantised weights that train; streams, which no session has. */
+/* TT_E_ARG for what cannot be: quantised weights that train, or such that stay in host memory. */
 tt_status tti_dials_check(const tti_dials *d);
 /* d with the types that m's weights have in the place of TTI_AS_STORED: to be shown. */
 tti_dials tti_dials_of_model(const tti_dials *d, tti_model *m);

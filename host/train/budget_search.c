@@ -225,6 +225,7 @@ static void list_settings(changes *x) {
         change(x, TTI_DIAL_GRADIENTS)->gradients = TTI_BF16;
     if (may(x, TTI_DIAL_WEIGHTS) && full && wide(d->weights))
         change(x, TTI_DIAL_WEIGHTS)->weights = TTI_BF16;
+    if (may(x, TTI_DIAL_STREAM) && !full && !d->stream) change(x, TTI_DIAL_STREAM)->stream = true;
 }
 
 static void list_methods(changes *x) {
@@ -276,7 +277,8 @@ static tt_status say_size(tti_str *out, size_t *said, const changes *x, unsigned
     return fits(x->b, &c) ? say(out, said, &d, dial, c.total, how) : TT_OK;
 }
 
-/* Where no one change is enough: all settings at their smallest, then sizes, then the method. */
+/* Where no one change is enough: all settings at their smallest, then sizes, then layers that stay
+ * in host memory, then the method. */
 static tt_status say_all(tti_str *out, const tti_budget *b, const tti_dials *from, tti_say how) {
     const unsigned dials = b->open | b->advise;
     const unsigned settings = TTI_DIAL_WEIGHTS | TTI_DIAL_HEAD | TTI_DIAL_KEPT | TTI_DIAL_KEYS |
@@ -293,11 +295,15 @@ static tt_status say_all(tti_str *out, const tti_budget *b, const tti_dials *fro
         if (m != TTI_CONFIG_FULL) which &= ~(unsigned)TTI_DIAL_GRADIENTS;
         if (m == TTI_CONFIG_QLORA) which &= ~(unsigned)TTI_DIAL_WEIGHTS;
         if (m == TTI_CONFIG_QLORA && (dials & TTI_DIAL_METHOD)) d.weights = TTI_NF4;
-        for (int small = 0; small < 2; small++) {
+        for (int small = 0; small < (m == TTI_CONFIG_FULL ? 2 : 3); small++) {
             tti_dials t = d;
             unsigned also = small ? dials & (TTI_DIAL_KEEP | TTI_DIAL_BATCH) : 0;
-            if (also & TTI_DIAL_KEEP) t.keep = TT_MIN(t.keep, 0.1);
+            if (small > 1) also |= dials & TTI_DIAL_STREAM;
+            if (from->keep <= 0.1) also &= ~(unsigned)TTI_DIAL_KEEP;
+            if (from->batch == 1) also &= ~(unsigned)TTI_DIAL_BATCH;
+            if (also & TTI_DIAL_KEEP) t.keep = 0.1;
             if (also & TTI_DIAL_BATCH) t.batch = 1;
+            if (also & TTI_DIAL_STREAM) t.stream = true;
             TT_TRY(b->cost(b->ctx, &t, true, &c));
             if (fits(b, &c)) return say(out, &said, &t, which | also, c.total, how);
         }

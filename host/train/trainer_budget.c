@@ -109,7 +109,7 @@ static tt_status turn(tti_job *r, const tti_dials *d) {
     r->dials = *d;
     const bool method = had.method != d->method;
     if (!r->model || method || had.weights != d->weights || had.head != d->head ||
-        had.nested != d->nested || had.gradients != d->gradients)
+        had.nested != d->nested || had.gradients != d->gradients || had.stream != d->stream)
         TT_TRY(tti_job_model(r, NULL));
     if (!r->steps || method || had.keep < d->keep || had.keep > d->keep || had.batch != d->batch)
         TT_TRY(tti_job_steps(r));
@@ -129,7 +129,7 @@ static tt_status cost(void *ctx, const tti_dials *d, bool exact, tti_cost *out) 
 }
 
 static tti_budget describe(tti_job *r) {
-    enum { OTHERS = TTI_DIAL_HEAD | TTI_DIAL_GRADIENTS | TTI_DIAL_OPTIMIZER };
+    enum { OTHERS = TTI_DIAL_HEAD | TTI_DIAL_GRADIENTS | TTI_DIAL_OPTIMIZER | TTI_DIAL_STREAM };
     const tti_config *c = r->c;
     tti_budget b = {.cost = cost, .ctx = r, .limit = tti_device_caps(r->dev)->memory};
     if (c->memory.limit > 0 && !r->resumed) b.open = FOUND & ~r->given;

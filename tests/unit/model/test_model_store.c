@@ -244,7 +244,7 @@ Test(store, adapters_stay_f32_over_any_base) {
     tm_close(&e);
 }
 
-/* Blocks in host memory hold what those on the device hold, and take none of its memory. */
+/* Blocks in host memory hold what those on the device hold. */
 Test(store, hosted_blocks) {
     tm_env e = tm_open();
     const char *dir = tm_llama(&e, "m", "");
@@ -271,7 +271,6 @@ Test(store, hosted_blocks) {
             tti_free(want);
         }
         cr_expect(hosted > 0 && hosted == tti_model_host_bytes(m));
-        cr_expect(tti_model_weight_bytes(m) + hosted <= tti_model_weight_bytes(whole) + 4096);
         expect_bytes(d, m, dir, o, types[t].name);
         tti_model_free(m);
         tti_model_free(whole);

@@ -23,7 +23,7 @@ typedef struct {
     int through;       /* weights are f32, but with the values that this type would have given */
     tti_dtype kept, keys, gradients;
     tti_recompute recompute;
-    bool recompute_keys;
+    bool recompute_keys, stream;
     tti_optimizer_kind optimizer;
     float dropout;
 } td_dials;
@@ -56,6 +56,7 @@ static inline tti_model *td_load(td_env *e, tti_case *c, const char *dir, const 
     o.weights = t->weights;
     o.head = t->head;
     o.gradients = t->gradients;
+    o.stream = t->stream;
     o.hidden_dropout = o.attention_dropout = o.classifier_dropout = t->dropout;
     if (o.method == TTI_METHOD_LORA) o.adapter = adapter;
     cr_assert_eq(tti_model_load(&m, e->d, path, &o), TT_OK, "%s: %s", t->name, tt_error());

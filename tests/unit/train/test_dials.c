@@ -102,6 +102,30 @@ static bool same_bytes(const tti_bytes *a, const tti_bytes *b) {
            a->inputs == b->inputs && a->workspace == b->workspace && a->total == b->total;
 }
 
+Test(dials, streamed_weights_keep_every_bit, .timeout = 300) {
+    td_env e = td_open();
+    for (size_t i = 0; i < TT_COUNT(adapted); i++)
+        for (size_t k = 0; k < TT_COUNT(base_types); k++)
+            for (int again_i = TTI_RECOMPUTE_NONE; again_i <= TTI_RECOMPUTE_BLOCK; again_i += 2) {
+                td_dials t = {.name = tti_dtype_name((tti_dtype)base_types[k]),
+                              .weights = base_types[k],
+                              .head = TTI_AS_STORED,
+                              .recompute = (tti_recompute)again_i,
+                              .dropout = 0.1f};
+                td_step want = td_run(&e, adapted[i], &t);
+                t.stream = true;
+                td_step got = td_run(&e, adapted[i], &t);
+                cr_expect_eq(got.loss, want.loss, "%s %s: loss", adapted[i], t.name);
+                cr_expect(td_error(&got, &want) == 0, "%s %s: gradients", adapted[i], t.name);
+                cr_expect(same_bytes(&got.planned, &got.allocated),
+                          "%s %s: planned %zu, allocated %zu", adapted[i], t.name,
+                          got.planned.total, got.allocated.total);
+                td_free(&got);
+                td_free(&want);
+            }
+    td_close(&e);
+}
+
 static const int weight_types[] = {TTI_F32, TTI_F16, TTI_BF16, TTI_Q8, TTI_NF4};
 static const tti_store_opts store_types[] = {
     {TTI_F32, TTI_F32}, {TTI_F16, TTI_F16}, {TTI_BF16, TTI_BF16}, {TTI_BF16, TTI_Q8}};

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Frozen layers in host memory: a run has the bits of one that holds them on the device, and fits a
+# device that the quantised model does not fit.
+. "$(dirname "$0")/lib.sh"
+cd "$root" || exit 1
+run="samples/instruct_lora.yaml train.steps=6 train.batch=6 train.log_every=1 train.save_every=3 data.max_len=64 data.test=$work/few.jsonl data.eval=$work/few.jsonl"
+head -n 24 samples/data/instruct.test.jsonl >"$work/few.jsonl"
+
+# --- the same bits, with an evaluation between the steps and a first pass over each batch ---
+while read -r name arguments; do
+    for stream in false true; do
+        # shellcheck disable=SC2086 # several words
+        check "$name, stream $stream" "$tt" train $run $arguments memory.stream=$stream output.dir="$work/$name-$stream"
+    done
+    check "$name: the same metrics" cmp "$work/$name-false/metrics.jsonl" "$work/$name-true/metrics.jsonl"
+    check "$name: the same adapter" cmp "$work/$name-false/final/adapter_model.safetensors" "$work/$name-true/final/adapter_model.safetensors"
+done <<'RUNS'
+lora method.name=lora storage.weights=bf16
+qlora method.name=qlora memory.recompute=block method.dropout=0.1
+loss method.name=qlora select.policy=loss storage.keys=recompute
+RUNS
+
+# --- a model of many layers on a device that is smaller than it ---
+cat >"$work/config.json" <<'JSON'
+{"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 1024, "hidden_size": 128,
+ "intermediate_size": 512, "num_hidden_layers": 24, "num_attention_heads": 4, "num_key_value_heads": 4,
+ "hidden_act": "silu", "max_position_embeddings": 256, "rms_norm_eps": 1e-5, "tie_word_embeddings": true,
+ "bos_token_id": 0, "eos_token_id": 1}
+JSON
+tests/bench/random_llama.sh "$work/config.json" "$work/deep" 1 samples/decoder
+settings="--method qlora --batch 2 --seq 32 --keep 0.1 --smallest --lora-rank 1 --lora-targets q_proj"
+number() { # KEY ARGUMENTS...
+    local key=$1
+    shift
+    # shellcheck disable=SC2086
+    "$tt" plan "$work/deep" $settings --json "$@" | grep -oP "\"$key\": \K\d+" | head -n 1
+}
+layers=$(number host_bytes --stream) whole=$(number total_bytes) streamed=$(number total_bytes --stream)
+check "layers: $layers bytes; whole $whole, streamed $streamed" [ $((whole - streamed)) -gt $((layers * 3 / 4)) ]
+[ "$layers" -gt "$streamed" ] && ok "the device is smaller than the layers" || fail "the device is smaller than the layers" "$layers"
+small=$(((streamed + 65535) / 65536 * 64))K
+refuses "whole on a small device" 1 'needs .*--stream would need' env TT_DEVICE_MEMORY=$small "$tt" plan "$work/deep" $settings
+check "streamed on a small device" env TT_DEVICE_MEMORY=$small "$tt" plan "$work/deep" $settings --stream
+# shellcheck disable=SC2086
+TT_DEVICE_MEMORY=$small "$tt" bench step --model "$work/deep" $settings --stream --repeat 1 --json >"$work/step" 2>"$work/err"
+check "a step on a small device" [ $? = 0 ]
+same() { [ "$(grep -oP '"total": \K\d+' "$work/step" | sort -u | wc -l)" = 1 ]; }
+check "what is planned is allocated" same
+# buffers that hold no table whole
+check "with buffers of 112 KiB" env TT_MAX_ALLOC=114688 "$tt" bench step --model "$work/deep" $settings --stream --repeat 1
+
+# --- refused ---
+refuses "what trains is not streamed" 1 'only frozen layers' "$tt" train samples/instruct.yaml memory.stream=true output.dir="$work/out"
+refuses "nor planned so" 2 'only frozen layers' "$tt" plan samples/decoder --method full --stream
+# shellcheck disable=SC2086
+refuses "no memory for the slots" 1 'failed by request' env TT_FAIL_DEVICE_ALLOC=4 "$tt" train $run method.name=lora memory.stream=true output.dir="$work/out"
+finish
