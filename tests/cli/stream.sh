@@ -4,17 +4,21 @@
 # device that the quantised model does not fit.
 . "$(dirname "$0")/lib.sh"
 cd "$root" || exit 1
-run="samples/instruct_lora.yaml train.steps=6 train.batch=6 train.log_every=1 train.save_every=3 data.max_len=64 data.test=$work/few.jsonl data.eval=$work/few.jsonl"
-head -n 24 samples/data/instruct.test.jsonl >"$work/few.jsonl"
+few=$work/few.jsonl
+run="samples/instruct_lora.yaml train.steps=6 train.batch=6 train.log_every=1 train.save_every=3 data.max_len=64"
+run+=" data.test=$few data.eval=$few"
+head -n 24 samples/data/instruct.test.jsonl >"$few"
 
 # --- the same bits, with an evaluation between the steps and a first pass over each batch ---
 while read -r name arguments; do
     for stream in false true; do
         # shellcheck disable=SC2086 # several words
-        check "$name, stream $stream" "$tt" train $run $arguments memory.stream=$stream output.dir="$work/$name-$stream"
+        check "$name, stream $stream" "$tt" train $run $arguments memory.stream=$stream \
+            output.dir="$work/$name-$stream"
     done
-    check "$name: the same metrics" cmp "$work/$name-false/metrics.jsonl" "$work/$name-true/metrics.jsonl"
-    check "$name: the same adapter" cmp "$work/$name-false/final/adapter_model.safetensors" "$work/$name-true/final/adapter_model.safetensors"
+    for file in metrics.jsonl final/adapter_model.safetensors; do
+        check "$name: the same $file" cmp "$work/$name-false/$file" "$work/$name-true/$file"
+    done
 done <<'RUNS'
 lora method.name=lora storage.weights=bf16
 qlora method.name=qlora memory.recompute=block method.dropout=0.1
@@ -38,21 +42,28 @@ number() { # KEY ARGUMENTS...
 }
 layers=$(number host_bytes --stream) whole=$(number total_bytes) streamed=$(number total_bytes --stream)
 check "layers: $layers bytes; whole $whole, streamed $streamed" [ $((whole - streamed)) -gt $((layers * 3 / 4)) ]
-[ "$layers" -gt "$streamed" ] && ok "the device is smaller than the layers" || fail "the device is smaller than the layers" "$layers"
+check "the device is smaller than the layers" [ "$layers" -gt "$streamed" ]
 small=$(((streamed + 65535) / 65536 * 64))K
-refuses "whole on a small device" 1 'needs .*--stream would need' env TT_DEVICE_MEMORY=$small "$tt" plan "$work/deep" $settings
-check "streamed on a small device" env TT_DEVICE_MEMORY=$small "$tt" plan "$work/deep" $settings --stream
+small() { # COMMAND...: on a small device
+    # shellcheck disable=SC2086
+    TT_DEVICE_MEMORY=$small "$tt" "$@" $settings
+}
 # shellcheck disable=SC2086
-TT_DEVICE_MEMORY=$small "$tt" bench step --model "$work/deep" $settings --stream --repeat 1 --json >"$work/step" 2>"$work/err"
+refuses "whole on a small device" 1 'needs .*--stream would need' env TT_DEVICE_MEMORY=$small \
+    "$tt" plan "$work/deep" $settings
+check "streamed on a small device" small plan "$work/deep" --stream
+small bench step --model "$work/deep" --stream --repeat 1 --json >"$work/step" 2>"$work/err"
 check "a step on a small device" [ $? = 0 ]
 same() { [ "$(grep -oP '"total": \K\d+' "$work/step" | sort -u | wc -l)" = 1 ]; }
 check "what is planned is allocated" same
 # buffers that hold no layer whole
-check "with buffers of 256 KiB" env TT_MAX_ALLOC=262144 "$tt" bench step --model "$work/deep" $settings --stream --repeat 1
+TT_MAX_ALLOC=262144 check "with buffers of 256 KiB" small bench step --model "$work/deep" --stream --repeat 1
 
 # --- refused ---
-refuses "what trains is not streamed" 1 'only frozen layers' "$tt" train samples/instruct.yaml memory.stream=true output.dir="$work/out"
+refuses "what trains is not streamed" 1 'only frozen layers' "$tt" train samples/instruct.yaml \
+    memory.stream=true output.dir="$work/out"
 refuses "nor planned so" 2 'only frozen layers' "$tt" plan samples/decoder --method full --stream
 # shellcheck disable=SC2086
-refuses "no memory for the slots" 1 'failed by request' env TT_FAIL_DEVICE_ALLOC=4 "$tt" train $run method.name=lora memory.stream=true output.dir="$work/out"
+refuses "no memory for the slots" 1 'failed by request' env TT_FAIL_DEVICE_ALLOC=4 "$tt" train $run \
+    method.name=lora memory.stream=true output.dir="$work/out"
 finish
