@@ -95,6 +95,8 @@ class Check:
             raise RuntimeError("transformers found no layer in 4 bits")
         for layer in layers:
             quantised.settle(layer)
+        # transformers cannot save again what it loaded in 4 bits; a case gets our folder
+        model.save_pretrained = lambda folder: pathlib.Path(folder).mkdir(parents=True)
         return model
 
     def verify(self, name, adapt):
@@ -131,7 +133,7 @@ class Check:
             f"task: {'causal' if self.task == 'causal' else 'classify'}\nmodel:\n  path: {self.ours}\n"
             f"data:\n  train: {data}\n"
             + ("  template: \"{user}\\n{assistant}{eos}\"\n" if self.task == "causal" else "")
-            + f"method:\n  name: qlora\n  targets: {','.join(self.targets)}\n  rank: 3\nselect:\n  keep: 0.5\n"
+            + f"method:\n  name: qlora\n  targets: [{', '.join(self.targets)}]\n  rank: 3\nselect:\n  keep: 0.5\n"
             f"train:\n  steps: 12\n  batch: 4\n  lr: 1e-2\noutput:\n  dir: {self.work / 'run'}\n")
         run(self.program, "train", self.work / "run.yaml")
         moved = [v.abs().max() for k, v in load_file(self.final / "adapter_model.safetensors").items() if "lora_B" in k]
