@@ -54,6 +54,11 @@ sweep "device memory in train" TT_FAIL_DEVICE_ALLOC 2 "$tt" train run.yaml train
 sweep "device memory in qlora" TT_FAIL_DEVICE_ALLOC 4 "$tt" train run.yaml train.steps=2 \
     method.name=qlora storage.kept=bf16 train.optimizer=adamw8bit --memory 400K
 
+sweep "host memory in a streamed run" TT_FAIL_ALLOC 15 "$tt" train run.yaml train.steps=2 \
+    method.name=qlora memory.stream=true
+sweep "device memory in a streamed run" TT_FAIL_DEVICE_ALLOC 4 "$tt" train run.yaml train.steps=2 \
+    method.name=qlora memory.stream=true
+
 # Files that may not grow past some size stand for a full disk. A whole run first: compiled kernels
 # are files too, the OpenCL implementation's own among them.
 go() { "$tt" train run.yaml train.steps=4 --gemm tile "$@"; }
