@@ -101,6 +101,32 @@ if [ "$(field time_s)" != null ]; then ok "time"; else fail "time" "none"; fi
 check "the table for people" "$tt" plan one --no-device --memory 2G --method qlora
 if grep -q '<-' .out; then ok "marks the chosen row"; else fail "the chosen row" "$(tail -n 1 .out)"; fi
 
+# --- what a block holds for the backward pass, by the formula ---
+# Of S rows with gradient among T of width d: four values of width d and two of the MLP's f, keys and
+# values (width e) of all T; with the MLP computed again four of width d; and in f32 one number a row
+# for each norm, one a row and head for the attention. S: first and last token, a share of the others.
+llama four 512 1280 4 8 2 1000
+llama five 512 1280 5 8 2 1000
+held() { # MODEL ARGUMENTS...
+    "$tt" plan "$@" --no-device --batch 4 --seq 256 --json | grep -oP '"held_bytes": \K\d+'
+}
+while read -r S bytes inner arguments; do
+    # shellcheck disable=SC2086
+    got=$(($(held five $arguments) - $(held four $arguments)))
+    want=$((bytes * (S * (4 * 512 + inner * 1280) + 2 * 1024 * 128) + 4 * S * (2 + 8)))
+    if [ $got = $want ]; then ok "$arguments"; else fail "$arguments" "$got bytes a block, not $want"; fi
+done <<'RUNS'
+1024 4 2 --keep 1
+1024 4 0 --keep 1 --recompute mlp
+1024 2 2 --keep 1 --kept bf16
+264 4 2 --keep 0.25
+264 4 0 --keep 0.25 --recompute mlp
+264 2 2 --keep 0.25 --kept f16
+264 2 0 --keep 0.25 --kept bf16 --recompute mlp
+64 4 2 --keep 16
+128 4 0 --keep 32 --recompute mlp
+RUNS
+
 # --- wrong words ---
 refuses "an unknown type" 2 'kept' "$tt" plan one --kept q8
 refuses "quantised weights that train" 2 'method' "$tt" plan one --weights nf4
