@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/cli/shape_args.h"
 
-#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include "host/cli/storage_args.h"
 #include "host/train/select.h"
 
 enum {
@@ -14,13 +14,6 @@ enum {
     METHOD,
     RANK,
     TARGETS,
-    WEIGHTS,
-    HEAD,
-    NESTED,
-    KEPT,
-    KEYS,
-    GRADIENTS,
-    RECOMPUTE,
     OPTIMIZER,
     STREAM,
     SMALLEST,
@@ -46,13 +39,7 @@ static const struct option options[] = {
     {"method", required_argument, NULL, METHOD},
     {"lora-rank", required_argument, NULL, RANK},
     {"lora-targets", required_argument, NULL, TARGETS},
-    {"weights", required_argument, NULL, WEIGHTS},
-    {"head", required_argument, NULL, HEAD},
-    {"double-quant", required_argument, NULL, NESTED},
-    {"kept", required_argument, NULL, KEPT},
-    {"keys", required_argument, NULL, KEYS},
-    {"gradients", required_argument, NULL, GRADIENTS},
-    {"recompute", required_argument, NULL, RECOMPUTE},
+    TTI_STORAGE_OPTIONS,
     {"optimizer", required_argument, NULL, OPTIMIZER},
     {"stream", no_argument, NULL, STREAM},
     {"smallest", no_argument, NULL, SMALLEST},
@@ -92,22 +79,6 @@ static bool split(tti_shape_args *a, const char *text) {
     return a->opts.lora_ntargets > 0;
 }
 
-enum { PLAIN = 1 << TTI_F32 | 1 << TTI_BF16 | 1 << TTI_F16 };
-enum { FROZEN = PLAIN | 1 << TTI_Q8 | 1 << TTI_NF4 };
-
-/* A type among those whose bits are in `of`. */
-static bool type(const char *text, unsigned of, tti_dtype *out) {
-    return tti_dtype_parse(text, out) && (of >> *out & 1);
-}
-
-/* The number of text among n names. */
-static bool among(const char *text, const char *(*name)(int), int n, int *out) {
-    for (*out = 0; *out < n; (*out)++)
-        if (!strcmp(text, name(*out))) return true;
-    return false;
-}
-
-static const char *recompute_name(int i) { return tti_recompute_name((tti_recompute)i); }
 static const char *optimizer_name(int i) { return tti_optimizer_name((tti_optimizer_kind)i); }
 
 static bool number(const char *text, double *out) {
@@ -116,47 +87,22 @@ static bool number(const char *text, double *out) {
     return *text && !*end && *out > 0 && *out <= 1e6;
 }
 
-static bool truth(const char *text, bool *out) {
-    *out = !strcmp(text, "true");
-    return *out || !strcmp(text, "false");
-}
-
 /* The settings that trade memory; *bit is that of the one. */
 static bool take_dial(tti_dials *d, int option, const char *v, unsigned *bit) {
-    tti_dtype t;
     int i = 0;
     bool ok;
     switch (option) {
     case BATCH: *bit = TTI_DIAL_BATCH; return whole(v, &d->batch);
     case SEQ: *bit = TTI_DIAL_SEQ; return whole(v, &d->seq);
     case KEEP: *bit = TTI_DIAL_KEEP; return number(v, &d->keep);
-    case METHOD: *bit = TTI_DIAL_METHOD; return among(v, tti_method_name, 3, &d->method);
-    case WEIGHTS:
-    case HEAD:
-        *bit = option == WEIGHTS ? TTI_DIAL_WEIGHTS : TTI_DIAL_HEAD;
-        if (!(ok = !strcmp(v, "auto")) && (ok = type(v, FROZEN, &t)))
-            *(option == WEIGHTS ? &d->weights : &d->head) = (int)t;
-        if (!strcmp(v, "auto")) *bit = 0;
-        return ok;
-    case NESTED: *bit = TTI_DIAL_NESTED; return truth(v, &d->nested);
-    case KEPT: *bit = TTI_DIAL_KEPT; return type(v, PLAIN, &d->kept);
-    case KEYS:
-        *bit = TTI_DIAL_KEYS;
-        d->recompute_keys = !strcmp(v, "recompute");
-        return d->recompute_keys || type(v, PLAIN | 1 << TTI_Q8, &d->keys);
-    case GRADIENTS: *bit = TTI_DIAL_GRADIENTS; return type(v, PLAIN, &d->gradients);
-    case RECOMPUTE:
-        *bit = TTI_DIAL_RECOMPUTE;
-        ok = among(v, recompute_name, 3, &i);
-        d->recompute = (tti_recompute)i;
-        return ok;
+    case METHOD: *bit = TTI_DIAL_METHOD; return tti_arg_among(v, tti_method_name, 3, &d->method);
     case OPTIMIZER:
         *bit = TTI_DIAL_OPTIMIZER;
-        ok = among(v, optimizer_name, TTI_OPT_KINDS, &i);
+        ok = tti_arg_among(v, optimizer_name, TTI_OPT_KINDS, &i);
         d->optimizer = (tti_optimizer_kind)i;
         return ok;
     case STREAM: *bit = TTI_DIAL_STREAM; return d->stream = true;
-    default: return false;
+    default: return tti_storage_arg(d, option, v, bit);
     }
 }
 
@@ -213,23 +159,8 @@ int tti_shape_args_parse(tti_shape_args *a, int argc, char **argv, const char *u
             fputs(usage, stdout);
             return 0;
         }
-        const char *name = c == '?' ? argv[optind - 1] : NULL;
-        if (name) {
-            fprintf(stderr,
-                    "tokentune: %s: %s is not an option, or lacks its value; see tokentune "
-                    "%s --help\n",
-                    argv[0], name, argv[0]);
-            return 2;
-        }
-        if (!take(a, c, optarg)) {
-            const char *what = "?";
-            for (const struct option *o = options; o->name; o++)
-                if (o->val == c) what = o->name;
-            fprintf(stderr,
-                    "tokentune: %s: --%s %s is not a usable value; see tokentune %s --help\n",
-                    argv[0], what, optarg, argv[0]);
-            return 2;
-        }
+        if (c == '?') return tti_arg_unknown(argv[0], argv[optind - 1]);
+        if (!take(a, c, optarg)) return tti_arg_refused(argv[0], options, c, optarg);
     }
     if (!a->model && optind < argc) a->model = argv[optind++];
     if (!a->model || optind < argc) {

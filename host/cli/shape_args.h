@@ -3,6 +3,7 @@
 #ifndef TT_HOST_CLI_SHAPE_ARGS_H
 #define TT_HOST_CLI_SHAPE_ARGS_H
 
+#include "host/cli/storage_args.h"
 #include "host/train/batch.h"
 #include "host/train/budget.h"
 #include "host/train/session.h"
@@ -36,12 +37,7 @@ typedef struct {
     "  --weights TYPE       of linear layers: f32, bf16, f16; frozen also q8, nf4 (as the\n"     \
     "                       checkpoint is quantised, else f32; qlora: nf4)\n"                    \
     "  --head TYPE          of embedding tables and output layers (as the weights, or 16 bits\n" \
-    "                       beside quantised ones)\n"                                            \
-    "  --double-quant BOOL  the scales of nf4 are 8-bit numbers (true)\n"                        \
-    "  --kept TYPE          of values held for the backward pass: f32, bf16, f16 (f32)\n"        \
-    "  --keys TYPE          of keys and values held for it: also q8 or recompute (as kept)\n"    \
-    "  --gradients TYPE     of trained linear layers: f32, bf16, f16 (f32)\n"                    \
-    "  --recompute WHAT     computed again in the backward pass: none, mlp, block (none)\n"      \
+    "                       beside quantised ones)\n" TTI_STORAGE_HELP                           \
     "  --optimizer NAME     adamw, adamw8bit, sgd, adafactor, lion (adamw)\n"                    \
     "  --smallest           every one of the settings above that is not given, from --weights\n" \
     "                       on, at its smallest\n"                                               \
