@@ -46,6 +46,8 @@ sweep() {
 }
 sweep "host memory in train" TT_FAIL_ALLOC 12 "$tt" train run.yaml train.steps=2
 sweep "host memory in verify" TT_FAIL_ALLOC 15 "$tt" verify --gemm tile case
+sweep "host memory in verify of types" TT_FAIL_ALLOC 25 "$tt" verify --gemm tile --weights nf4 --kept bf16 \
+    --write values case
 sweep "host memory in plan" TT_FAIL_ALLOC 5 "$tt" plan --model model --seq 20
 sweep "host memory in a search" TT_FAIL_ALLOC 20 "$tt" plan --model model --no-device --memory 900K
 sweep "host memory in tokenize" TT_FAIL_ALLOC 5 "$tt" tokenize --model model 'a good film'
