@@ -15,7 +15,8 @@
 # Half the learning rate must be found outside each time, by distance and loss: the test can fail.
 . "$(dirname "$0")/lib.sh"
 cd "$root" || exit 1
-export TT_LOG=quiet
+# Each kernel in its first variant: what is measured fastest, and so how sums are rounded, may differ.
+export TT_LOG=quiet TT_GEMM_TUNE=0
 seeds="1 2 3"
 loss_floor=0.02 right_floor=0.01
 

@@ -55,7 +55,8 @@ run() { # NAME MODEL [KEY=VALUE...]
     done
     wait $pid
     status=$?
-    read -r planned loaded after late < <(sed -n 's/^debug: memory: \([0-9]*\) bytes planned; the process had \([0-9]*\) .* loaded, \([0-9]*\) in the end, .*; \([0-9]*\) device .*/\1 \2 \3 \4/p' "$name.log")
+    read -r planned loaded after late < <(grep '^debug: memory: ' "$name.log" |
+        grep -oP '\d+(?= bytes planned| at most when| in the end| device allocations)' | tr '\n' ' ')
     if [ $status != 0 ] || [ -z "${late:-}" ]; then fail "$name" "exit $status: $(tail -n 1 "$name.log")"; fi
 }
 mib() { echo $(($1 >> 20)); }
