@@ -4,7 +4,7 @@
 // shapes   b: rows of ld elements; to: float[rows,cols] from to_at on; any sizes
 // launch   {ceil(cols / RUN), rows} work-items
 // defines  RUN elements of a row that a work-item takes, VW; those of quant.clh
-// numbers  those of quant.clh: code * scale, one rounding an element
+// numbers  float; the values that the stored type stands for, as host/storage/dequantise.c has them
 #include "quant.clh"
 
 #ifndef RUN
