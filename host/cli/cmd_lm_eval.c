@@ -93,7 +93,8 @@ typedef struct {
     tti_device *dev;
     tti_gemm *gemm;
     tti_trained t;
-    tti_scorer *scorer;
+    tti_scorer *scorer; /* where questions or texts are judged; answers have their own memory */
+    size_t computed;    /* tokens, by scorers that are gone */
     tti_pairs pairs;
     FILE *each;
 } run;
@@ -110,13 +111,23 @@ static tt_status open_run(run *r, const options *o, const char *model) {
         return tti_fail(TT_E_ARG, "--max-len %zu: the model reads at most %zu tokens", o->max_len,
                         most);
     if (o->max_len > 0) most = o->max_len;
-    TT_TRY(tti_pairs_open(&r->pairs, r->t.tokenizer, most));
-    return tti_scorer_new(&r->scorer, r->dev, r->gemm, r->t.model, most, o->rows);
+    return tti_pairs_open(&r->pairs, r->t.tokenizer, most);
+}
+
+static tt_status need_scorer(run *r, const options *o) {
+    if (r->scorer) return TT_OK;
+    return tti_scorer_new(&r->scorer, r->dev, r->gemm, r->t.model, r->pairs.max_len, o->rows);
+}
+
+static void drop_scorer(run *r) {
+    if (r->scorer) r->computed += tti_scorer_computed(r->scorer);
+    tti_scorer_free(r->scorer);
+    r->scorer = NULL;
 }
 
 static void close_run(run *r) {
     if (r->each) fclose(r->each);
-    tti_scorer_free(r->scorer);
+    drop_scorer(r);
     tti_pairs_close(&r->pairs);
     tti_trained_free(&r->t);
     tti_gemm_free(r->gemm);
@@ -135,6 +146,7 @@ static tt_status evaluate_answers(run *r, const options *o, const char *path) {
     tti_evaluator *e = NULL;
     tti_scores scores = {0};
     tt_status s;
+    drop_scorer(r);
     TT_GO(tti_causal_load(&ds, &path, 1, r->t.tokenizer, &c));
     TT_GO(tti_samples_causal(&samples, ds, tti_model_get_info(r->t.model)->vocab));
     TT_GO(tti_evaluator_new(&e, r->dev, r->gemm, r->t.model, samples.longest, 8));
@@ -203,6 +215,7 @@ static tt_status one_file(run *r, const options *o, tti_choice_shape shape, cons
     bool text, answers;
     TT_TRY(find_kind(o, path, &text, &answers));
     if (answers) return evaluate_answers(r, o, path);
+    TT_TRY(need_scorer(r, o));
     if (text) {
         tti_perplexity p;
         TT_TRY(tti_perplexity_evaluate(&p, r->scorer, &r->pairs, path, o->limit));
@@ -237,7 +250,8 @@ static tt_status evaluate(const options *o, const char *model, const char *const
     if (o->each && !(r.each = fopen(o->each, "w")))
         TT_GO(tti_fail(TT_E_IO, "%s: cannot be written", o->each));
     for (size_t i = 0; i < n; i++) TT_GO(one_file(&r, o, shape, files[i]));
-    tti_debug("%zu tokens computed", tti_scorer_computed(r.scorer));
+    drop_scorer(&r);
+    tti_debug("%zu tokens computed", r.computed);
     if (r.each && (fflush(r.each) != 0 || ferror(r.each)))
         s = tti_fail(TT_E_IO, "%s: cannot be written", o->each);
 done:

@@ -43,6 +43,12 @@ has "eval: ARC" '"task": "arc".*"questions": 7, "shots": 2, "acc": ' \
 has "eval: text" '"word_perplexity": ' "$tt" eval "$t/eval/gpt2" "$t/eval/text.jsonl" --json
 printf '{"instruction": "Say it", "output": "it"}\n' >instruct.jsonl
 has "eval: answers" '"task": "answers".*"samples": 1' "$tt" eval "$t/eval/gpt2" instruct.jsonl --json
+# Each kind has memory of its own: what came before does not show.
+turns=("$t/eval/arc.jsonl" instruct.jsonl "$t/eval/text.jsonl" "$t/eval/arc.jsonl")
+for f in "${turns[@]}"; do "$tt" eval "$t/eval/gpt2" "$f" --json; done >alone 2>.err
+"$tt" eval "$t/eval/gpt2" "${turns[@]}" --json >together 2>.err
+check "eval: kinds in turns" cmp alone together
+check "eval: a line for each of them" [ "$(wc -l <together)" = 4 ]
 has "eval: help of decoders" '--shots N' "$tt" eval "$t/eval/gpt2" --help
 printf '{"a": 1}\n' >odd.jsonl
 refuses "eval: other keys" 1 'odd.jsonl:1: .*no known questions' "$tt" eval "$t/eval/gpt2" odd.jsonl
