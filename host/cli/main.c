@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* main.c - the table of commands. */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include "host/cli/cli.h"
 #include "host/train/near.h"
@@ -88,6 +89,7 @@ static int run_command(int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow fails its write instead */
     int status = run_command(argc, argv);
     if ((fflush(stdout) != 0 || ferror(stdout)) && status == TTI_EXIT_OK) {
         fprintf(stderr, "tokentune: standard output: cannot be written: %s\n", strerror(errno));

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -81,6 +82,28 @@ static char *beside(const char *path, const char *suffix) {
     return name.p;
 }
 
+/* Removes "<path>.part-N" of processes that are gone. */
+static tt_status sweep(const char *path) {
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    char *folder = slash ? tti_strndup(path, (size_t)(slash - path) + 1) : tti_strdup(".");
+    if (!folder) return TT_E_NOMEM;
+    DIR *d = opendir(folder);
+    const size_t n = strlen(base);
+    tt_status s = TT_OK;
+    for (struct dirent *e; d && s == TT_OK && (e = readdir(d));) {
+        char *end;
+        if (strncmp(e->d_name, base, n) || strncmp(e->d_name + n, ".part-", 6)) continue;
+        const long pid = strtol(e->d_name + n + 6, &end, 10);
+        if (*end || pid <= 0 || !kill((pid_t)pid, 0) || errno != ESRCH) continue;
+        char *left = tti_path_join(folder, e->d_name);
+        s = left ? tti_dir_remove(left) : TT_E_NOMEM;
+        tti_free(left);
+    }
+    if (d) closedir(d);
+    tti_free(folder);
+    return s;
+}
+
 tt_status tti_dir_begin(char **aside, const char *path) {
     *aside = NULL;
     if (!*path) return tti_fail(TT_E_ARG, "a folder to write has an empty name");
@@ -95,6 +118,7 @@ tt_status tti_dir_begin(char **aside, const char *path) {
         goto done;
     }
     TT_GO(make_parent(target));
+    TT_GO(sweep(target));
     TT_GO(tti_dir_remove(name)); /* left by a killed process that had the same number */
     if (mkdir(name, 0777)) s = io_fail(name, "make the folder");
 done:

@@ -2,6 +2,7 @@
 /* model_folder.c - where a model's folder may be written, and the files that go with its weights.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,10 +24,6 @@ static const char *const tokenizer_files[] = {
     "chat_template.jinja",
     "chat_template.json",
 };
-static bool same_place(const char *a, const char *b) {
-    char x[PATH_MAX], y[PATH_MAX];
-    return realpath(a, x) && realpath(b, y) && !strcmp(x, y);
-}
 
 static tt_status has(const char *dir, const char *name, bool *out) {
     char *path = tti_path_join(dir, name);
@@ -36,27 +33,54 @@ static tt_status has(const char *dir, const char *name, bool *out) {
     return TT_OK;
 }
 
-static bool is_empty(const char *dir) {
+/* The other files that a model's folder is written with. */
+static const char *const model_files[] = {"config.json", "generation_config.json",
+                                          "model.safetensors"};
+
+static bool is_named(const char *name, const char *const *list, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (!strcmp(name, list[i])) return true;
+    return false;
+}
+
+/* The first thing in dir that is not written with a model, into out; "" where there is none. */
+static tt_status find_foreign(const char *dir, char out[256]) {
     DIR *d = opendir(dir);
-    size_t n = 0;
-    if (!d) return false;
-    for (struct dirent *e; (e = readdir(d));)
-        n += strcmp(e->d_name, ".") && strcmp(e->d_name, "..");
+    out[0] = 0;
+    if (!d) return tti_fail(TT_E_IO, "%s: cannot read the folder: %s", dir, strerror(errno));
+    for (struct dirent *e; !out[0] && (e = readdir(d));) {
+        const char *name = e->d_name;
+        if (strcmp(name, ".") && strcmp(name, "..") &&
+            !is_named(name, model_files, TT_COUNT(model_files)) &&
+            !is_named(name, tokenizer_files, TT_COUNT(tokenizer_files)))
+            snprintf(out, 256, "%s", name);
+    }
     closedir(d);
-    return n == 0;
+    return TT_OK;
+}
+
+/* Whether `inner` is or lies in `outer`. */
+static bool holds(const char *outer, const char *inner) {
+    char x[PATH_MAX], y[PATH_MAX];
+    if (!realpath(outer, x) || !realpath(inner, y)) return false;
+    const size_t n = strcmp(x, "/") ? strlen(x) : 0;
+    return !strncmp(x, y, n) && (y[n] == '/' || !y[n]);
 }
 
 tt_status tti_folder_check_place(const char *out, const char *const *sources, size_t n) {
-    bool config, weights;
+    char foreign[256];
     for (size_t i = 0; i < n; i++)
-        if (same_place(out, sources[i]))
-            return tti_fail(TT_E_ARG, "%s: is read from; choose another folder to write", out);
+        if (holds(out, sources[i]))
+            return tti_fail(TT_E_ARG, "%s: %s is read from it; choose another folder to write", out,
+                            sources[i]);
     if (tti_file_exists(out)) return tti_fail(TT_E_ARG, "%s: is a file; name a folder", out);
-    if (!tti_dir_exists(out) || is_empty(out)) return TT_OK;
-    TT_TRY(has(out, "config.json", &config));
-    TT_TRY(has(out, "model.safetensors", &weights));
-    if (config && weights) return TT_OK;
-    return tti_fail(TT_E_ARG, "%s: holds something else than a model; choose another folder", out);
+    if (!tti_dir_exists(out)) return TT_OK;
+    TT_TRY(find_foreign(out, foreign));
+    if (!foreign[0]) return TT_OK;
+    return tti_fail(TT_E_ARG,
+                    "%s: holds something else than a model, as %s, which would be lost; choose "
+                    "another folder",
+                    out, foreign);
 }
 
 tt_status tti_folder_copy(const char *to, const char *from, const char *const *list, size_t n) {

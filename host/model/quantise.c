@@ -167,8 +167,10 @@ static tt_status write_one(tti_st_writer *w, const output *o) {
     float *whole = NULL;
     tt_status s;
     TT_GO(tti_reader_open(&r, &o->from));
-    const bool same = o->packed && r.packed && a->type == b->type && a->block == b->block &&
-                      a->has_nested == b->has_nested;
+    const bool same =
+        o->packed && r.packed && a->type == b->type && a->block == b->block &&
+        a->has_nested == b->has_nested &&
+        (a->type != TTI_NF4 || !memcmp(r.packed + a->tables, tti_nf4_code, sizeof tti_nf4_code));
     if (o->turned) {
         if (!(whole = tti_malloc(r.count * sizeof *whole))) TT_GO(TT_E_NOMEM);
         TT_GO(tti_reader_f32(&r, whole, 0, r.count));

@@ -58,6 +58,7 @@ tt_status tti_check_held(const char *name, tti_st_dtype dtype, const float *v, s
     return TT_OK;
 }
 
+/* What is no number, as ids, as it is. */
 static tt_status copy_bytes(const tti_st_tensor *t, tti_st_writer *w) {
     const size_t step = CHUNK * sizeof(float);
     for (size_t at = 0; at < t->bytes; at += step) {
@@ -70,7 +71,9 @@ static tt_status copy_bytes(const tti_st_tensor *t, tti_st_writer *w) {
 tt_status tti_reader_copy(const tti_reader *r, tti_st_writer *w, const char *name,
                           tti_st_dtype dtype) {
     const tti_st_tensor *t = r->x.t;
-    if (!r->packed && t->dtype == dtype) return copy_bytes(t, w);
+    const bool same = !r->packed && t->dtype == dtype;
+    const size_t size = t->count ? t->bytes / t->count : 0; /* where it is the same */
+    if (same && !tti_st_is_float(t)) return copy_bytes(t, w);
     float *v = tti_malloc(CHUNK * sizeof *v);
     if (!v) return TT_E_NOMEM;
     tt_status s = TT_OK;
@@ -78,7 +81,8 @@ tt_status tti_reader_copy(const tti_reader *r, tti_st_writer *w, const char *nam
         n = TT_MIN(r->count - at, (size_t)CHUNK);
         TT_GO(tti_reader_f32(r, v, at, n));
         TT_GO(tti_check_held(name, dtype, v, at, n));
-        TT_GO(tti_st_writer_write_f32(w, v, n));
+        TT_GO(same ? tti_st_writer_write(w, (const uint8_t *)t->data + at * size, n * size)
+                   : tti_st_writer_write_f32(w, v, n));
         if (!r->packed) tti_st_drop(t);
     }
 done:

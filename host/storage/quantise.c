@@ -126,7 +126,8 @@ tt_status tti_quantiser_end(tti_quantiser *q) {
         tti_nest(q->largest, l->blocks, q->dst + l->scales, (float *)(void *)(q->dst + l->nested),
                  code, &offset);
         if (!isfinite(offset)) /* torch's own sum overflows too */
-            s = tti_fail(TT_E_NUMERIC, "the sum of %zu scales overflows; use nested = false",
+            s = tti_fail(TT_E_NUMERIC,
+                         "the sum of %zu scales overflows; double quantisation cannot hold them",
                          l->blocks);
     }
     if (s == TT_OK && l->type == TTI_NF4) tti_nf4_tables(q->dst + l->tables, offset);

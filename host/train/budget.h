@@ -106,8 +106,8 @@ void tti_bytes_say(tti_str *out, size_t bytes);
 void tti_bytes_table(tti_str *out, const tti_bytes *b);
 
 /* Floating-point operations a second of d in a product of m's largest layer, rows tokens at once,
- * as the GEMM service chooses it; takes a fraction of a second. m may be loaded without a device.
- */
+ * as the GEMM service chooses it; takes a fraction of a second. 0 where d has no memory for it. m
+ * may be loaded without a device. */
 tt_status tti_budget_rate(double *out, tti_device *d, tti_gemm *g, tti_model *m, size_t rows);
 
 #endif

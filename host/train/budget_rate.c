@@ -75,5 +75,10 @@ tt_status tti_budget_rate(double *out, tti_device *d, tti_gemm *g, tti_model *m,
     tti_mem_free(d, t.call.b);
     tti_mem_free(d, t.call.c);
     tti_mem_free(d, t.workspace);
+    if (s == TT_E_MEMORY) {
+        tti_debug("no rate of products: %s", tt_error());
+        *out = 0;
+        s = TT_OK;
+    }
     return s;
 }

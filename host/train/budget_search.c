@@ -136,15 +136,39 @@ static tt_status grow(const tti_budget *b, tti_dials *d, bool *found) {
     return TT_OK;
 }
 
+/* More of what comes first: keep, length, batch. */
+static bool larger(const tti_dials *a, const tti_dials *b) {
+    if (a->keep < b->keep || a->keep > b->keep) return a->keep > b->keep;
+    return a->seq != b->seq ? a->seq > b->seq : a->batch > b->batch;
+}
+
+/* What needs least depends on the share that is kept: it is sought from several. */
 static tt_status sizes(const tti_budget *b, tti_dials *d, tti_cost *c, bool *found) {
-    tti_dials t = *d, least;
+    static const double shares[] = {0.3, 1, 0.05};
+    tti_dials least, best = *d;
     bool any;
-    if (b->open & TTI_DIAL_KEEP) t.keep = 0.3; /* so that there are keys of other tokens */
-    if (b->open & TTI_DIAL_BATCH) t.batch = 1;
-    TT_TRY(choose(b, &t, c, &any, &least));
-    t = least;
-    if (b->open & TTI_DIAL_KEEP) t.keep = 1;
-    TT_TRY(grow(b, &t, found));
+    *found = false;
+    for (size_t i = 0; i < (b->open & TTI_DIAL_KEEP ? TT_COUNT(shares) : 1); i++) {
+        tti_dials t = *d;
+        bool fit;
+        if (b->open & TTI_DIAL_KEEP) t.keep = shares[i];
+        if (b->open & TTI_DIAL_BATCH) t.batch = 1;
+        TT_TRY(choose(b, &t, c, &any, &least));
+        t = least;
+        if (b->open & TTI_DIAL_KEEP) t.keep = 1;
+        TT_TRY(grow(b, &t, &fit));
+        if (i == 0 || (fit && (!*found || larger(&t, &best)))) best = t;
+        *found = *found || fit;
+    }
+    d->keep = best.keep;
+    d->seq = best.seq;
+    d->batch = best.batch;
+    TT_TRY(choose(b, d, c, &any, &least));
+    if (!(b->open & TTI_DIAL_SEQ) || !*found) return TT_OK;
+    /* and once more with what needs least at this size */
+    tti_dials t = least;
+    TT_TRY(grow(b, &t, &any));
+    if (!any || !larger(&t, d)) return TT_OK;
     d->keep = t.keep;
     d->seq = t.seq;
     d->batch = t.batch;
@@ -233,7 +257,9 @@ static void list_methods(changes *x) {
     for (int m = x->from.method + 1; m <= TTI_CONFIG_QLORA; m++) {
         tti_dials *t = change(x, TTI_DIAL_METHOD);
         t->method = m;
-        if (m == TTI_CONFIG_QLORA) t->weights = TTI_NF4;
+        if (m != TTI_CONFIG_QLORA) continue;
+        t->weights = TTI_NF4; /* said where another type was asked for */
+        if (!may(x, TTI_DIAL_WEIGHTS)) x->which[x->n - 1] |= TTI_DIAL_WEIGHTS;
     }
 }
 
@@ -294,7 +320,10 @@ static tt_status say_all(tti_str *out, const tti_budget *b, const tti_dials *fro
         tti_dials_smallest(&d, ~which);
         if (m != TTI_CONFIG_FULL) which &= ~(unsigned)TTI_DIAL_GRADIENTS;
         if (m == TTI_CONFIG_QLORA) which &= ~(unsigned)TTI_DIAL_WEIGHTS;
-        if (m == TTI_CONFIG_QLORA && (dials & TTI_DIAL_METHOD)) d.weights = TTI_NF4;
+        if (m == TTI_CONFIG_QLORA && m != from->method) {
+            d.weights = TTI_NF4;
+            if (!(dials & TTI_DIAL_WEIGHTS)) which |= TTI_DIAL_WEIGHTS;
+        }
         for (int small = 0; small < (m == TTI_CONFIG_FULL ? 2 : 3); small++) {
             tti_dials t = d;
             unsigned also = small ? dials & (TTI_DIAL_KEEP | TTI_DIAL_BATCH) : 0;

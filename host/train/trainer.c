@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* trainer.c - the loop: steps, logging, evaluation, checkpoints, the final model. */
 #include <inttypes.h>
+#include <math.h>
 #include "host/core/file.h"
 #include "host/train/trainer_internal.h"
 
@@ -92,7 +93,7 @@ static tt_status check_steps(tti_job *r) {
     if (bad == 0 && !finite) bad = (uint32_t)step;
     r->last.loss = (double)loss;
     r->last.grad_norm = (double)norm;
-    if (bad == 0 || overflows_are_usual(r)) {
+    if (bad == 0 || (isfinite(loss) && overflows_are_usual(r))) {
         r->checked = step;
         return TT_OK;
     }
@@ -289,6 +290,22 @@ static tt_status test_final(tti_job *r, const char *final) {
     return s;
 }
 
+/* Gradients in f16: a run all of whose steps were left out has trained nothing. */
+static tt_status tell_overflows(const tti_job *r) {
+    if (r->dials.gradients != TTI_F16) return TT_OK;
+    const uint32_t n = tti_optimizer_overflows(tti_session_optimizer(r->session));
+    if (n == 0) return TT_OK;
+    if (n < r->last.total) {
+        tti_info("%u of %" PRIu64 " steps were left out: gradients overflowed f16", n,
+                 r->last.total);
+        return TT_OK;
+    }
+    return tti_fail(TT_E_NUMERIC,
+                    "gradients overflowed f16 in all %u steps, nothing was trained; use more "
+                    "steps, or storage.gradients=bf16",
+                    n);
+}
+
 static tt_status finish(tti_job *r) {
     const char *output = r->c->output.dir;
     uint64_t step = r->state.has_best ? r->state.best_step : r->state.step;
@@ -325,6 +342,7 @@ static tt_status run_all(tti_job *r) {
     tti_free(path);
     TT_TRY(s);
     TT_TRY(run_steps(r));
+    TT_TRY(tell_overflows(r));
     return finish(r);
 }
 

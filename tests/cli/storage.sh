@@ -164,4 +164,40 @@ printf '\377\377\377\377' | dd of="$work/bad/model.safetensors" bs=1 conv=notrun
 refused "scales that are no numbers" 'nested_absmax.*nan'
 head -c 300000 "$work/of-nf4/model.safetensors" >"$work/bad/model.safetensors"
 refused "cut short" 'cut short'
+
+# put FILE TENSOR BYTES: into the tensor's first number.
+put() {
+    local head at
+    head=$((8 + $(od -An -tu8 -N8 "$1")))
+    at=$(head -c $head "$1" | grep -aoP "\"$2\"[^[]*\"shape\": ?\[[\d, ]+\], ?\"data_offsets\": ?\[\K\d+")
+    # shellcheck disable=SC2059 # the bytes are the format
+    printf "$3" | dd of="$1" bs=1 conv=notrunc status=none seek=$((head + at))
+}
+rm -rf "$work/bad" && cp -r samples/decoder "$work/bad"
+put "$work/bad/model.safetensors" model.norm.weight '\377\377\377\377'
+refuses "NaN in what is copied as it is" 1 'model\.norm\.weight.*nan' "$tt" quantise "$work/bad" --output "$work/out"
+
+# --- what is there is not lost ---
+quantise() { "$tt" quantise "$@" --to q8; }
+check "quantise over a quantised folder" quantise "$work/of-nf4" --output "$work/of-q8"
+mkdir -p "$work/holder" && cp samples/decoder/{config.json,model.safetensors} "$work/holder"
+cp -r samples/decoder "$work/holder/base"
+refuses "the model lies in the output" 1 'is read from it' "$tt" quantise "$work/holder/base" --output "$work/holder"
+refuses "so does the adapter" 1 'is read from it' "$tt" merge --adapter "$work/qlora/final" --out "$work/qlora"
+refuses "other files in the output" 1 'base, which would be lost' "$tt" quantise samples/decoder --output "$work/holder"
+check "they are still there" cmp samples/decoder/model.safetensors "$work/holder/base/model.safetensors"
+mkdir "$work/of-q8.part-999999999" # of a process that was killed
+check "a killed process's folder goes" quantise "$work/of-nf4" --output "$work/of-q8"
+check "and is gone" [ ! -e "$work/of-q8.part-999999999" ]
+small() { (ulimit -f 8 && quantise "$work/of-nf4" --output "$work/narrow" && exit 1) || [ $? = 1 ]; }
+check "files that may not grow" small
+check "leave nothing" [ -z "$(find "$work" -maxdepth 1 -name 'narrow*')" ]
+
+# --- a loss that is no number is not an overflow of f16 ---
+rm -rf "$work/bad" && cp -r samples/decoder "$work/bad"
+put "$work/bad/model.safetensors" model.layers.0.input_layernorm.weight '\346\261\141\177' # 3e38
+# shellcheck disable=SC2086
+"$tt" train $dec model.path="$work/bad" storage.gradients=f16 output.dir="$work/out" >"$work/log" 2>&1
+is "a loss that is no number" "$?, $(tail -n 1 "$work/log" | grep -o 'no finite number')" "1, no finite number"
+check "leaves no model" [ ! -e "$work/out/final" ]
 finish
