@@ -40,8 +40,9 @@ typedef struct {
     "                       beside quantised ones)\n" TTI_STORAGE_HELP                           \
     "  --optimizer NAME     adamw, adamw8bit, sgd, adafactor, lion (adamw)\n"                    \
     "  --smallest           those above that are not given, from --weights on, at their\n"       \
-    "                       smallest: weights bf16 (qlora: nf4), head bf16 (frozen: q8), kept\n" \
-    "                       bf16, keys q8, gradients bf16 (full), recompute block, adamw8bit\n"  \
+    "                       smallest: weights and head bf16 (lora: head q8; qlora: both nf4),\n" \
+    "                       kept bf16, keys q8, gradients bf16 (full), recompute block,\n"       \
+    "                       adamw8bit\n"                                                         \
     "  --stream             frozen layers stay in host memory, two at a time on the device\n"    \
     "  --device SPEC        see tokentune devices\n"                                             \
     "  --gemm NAME          auto, clblast or tile\n"                                             \

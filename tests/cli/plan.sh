@@ -47,7 +47,7 @@ for vendors in "${OCL_ICD_VENDORS:-}" "$work/none"; do
 done
 is fits true
 is device_memory 25769803776
-for dial in method=qlora weights=nf4 head=q8 kept=bf16 keys=q8 recompute=block optimizer=adamw8bit \
+for dial in method=qlora weights=nf4 head=nf4 kept=bf16 keys=q8 recompute=block optimizer=adamw8bit \
     keep=0.1 seq=2048 batch=1 stream=false double_quant=true lora_rank=8; do
     is ${dial%=*} ${dial#*=}
 done
