@@ -82,19 +82,27 @@ static char *beside(const char *path, const char *suffix) {
     return name.p;
 }
 
-/* Removes "<path>.part-N" of processes that are gone. */
-static tt_status sweep(const char *path) {
+/* "<base>.old" and "<base>.part-N"; dead: of processes that are gone alone. */
+static bool is_leftover(const char *entry, const char *base, bool dead) {
+    const size_t n = strlen(base);
+    if (strncmp(entry, base, n)) return false;
+    if (!strcmp(entry + n, ".old")) return !dead;
+    if (strncmp(entry + n, ".part-", 6) || !entry[n + 6]) return false;
+    if (!dead) return strspn(entry + n + 6, "0123456789-") == strlen(entry + n + 6);
+    char *end;
+    const long pid = strtol(entry + n + 6, &end, 10);
+    return !*end && pid > 0 && kill((pid_t)pid, 0) && errno == ESRCH;
+}
+
+/* What was left beside the folder `path`. */
+static tt_status remove_leftovers(const char *path, bool dead) {
     const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
     char *folder = slash ? tti_strndup(path, (size_t)(slash - path) + 1) : tti_strdup(".");
     if (!folder) return TT_E_NOMEM;
     DIR *d = opendir(folder);
-    const size_t n = strlen(base);
-    tt_status s = TT_OK;
+    tt_status s = d || dead || errno == ENOENT ? TT_OK : io_fail(folder, "read the folder");
     for (struct dirent *e; d && s == TT_OK && (e = readdir(d));) {
-        char *end;
-        if (strncmp(e->d_name, base, n) || strncmp(e->d_name + n, ".part-", 6)) continue;
-        const long pid = strtol(e->d_name + n + 6, &end, 10);
-        if (*end || pid <= 0 || !kill((pid_t)pid, 0) || errno != ESRCH) continue;
+        if (!is_leftover(e->d_name, base, dead)) continue;
         char *left = tti_path_join(folder, e->d_name);
         s = left ? tti_dir_remove(left) : TT_E_NOMEM;
         tti_free(left);
@@ -118,7 +126,7 @@ tt_status tti_dir_begin(char **aside, const char *path) {
         goto done;
     }
     TT_GO(make_parent(target));
-    TT_GO(sweep(target));
+    TT_GO(remove_leftovers(target, true));
     TT_GO(tti_dir_remove(name)); /* left by a killed process that had the same number */
     if (mkdir(name, 0777)) s = io_fail(name, "make the folder");
 done:
@@ -181,51 +189,19 @@ void tti_dir_abort(const char *aside) {
     if (aside) (void)tti_dir_remove(aside);
 }
 
-static bool is_leftover(const char *entry, const char *base) {
-    size_t n = strlen(base);
-    if (strncmp(entry, base, n)) return false;
-    if (!strcmp(entry + n, ".old")) return true;
-    if (strncmp(entry + n, ".part-", 6) || !entry[n + 6]) return false;
-    return strspn(entry + n + 6, "0123456789-") == strlen(entry + n + 6);
-}
-
-static tt_status remove_leftovers(const char *folder, const char *base) {
-    DIR *d = opendir(folder);
-    if (!d) return errno == ENOENT ? TT_OK : io_fail(folder, "read the folder");
-    tt_status s = TT_OK;
-    struct dirent *e;
-    while (s == TT_OK && (e = readdir(d))) {
-        if (!is_leftover(e->d_name, base)) continue;
-        char *path = tti_path_join(folder, e->d_name);
-        s = path ? tti_dir_remove(path) : TT_E_NOMEM;
-        tti_free(path);
-    }
-    closedir(d);
-    return s;
-}
-
 tt_status tti_dir_recover(const char *path) {
     tt_status s = TT_OK;
-    char *target = tti_path_resolve(path), *folder = NULL, *old = NULL;
-    if (!target) return TT_E_NOMEM;
-    old = beside(target, ".old");
-    const char *slash = strrchr(target, '/'), *base = slash ? slash + 1 : target;
-    folder = slash ? tti_strndup(target, (size_t)(slash - target) + 1) : tti_strdup(".");
-    if (!old || !folder) {
-        s = TT_E_NOMEM;
-        goto done;
-    }
+    char *target = tti_path_resolve(path), *old = target ? beside(target, ".old") : NULL;
     struct stat st;
-    if (lstat(target, &st) && tti_dir_exists(old)) {
+    if (!old) s = TT_E_NOMEM;
+    if (s == TT_OK && lstat(target, &st) && tti_dir_exists(old)) {
         if (rename(old, target))
             s = io_fail(target, "put the earlier folder back");
         else
             s = tti_sync_parent(target);
     }
-    if (s == TT_OK) s = remove_leftovers(folder, base);
-done:
+    if (s == TT_OK) s = remove_leftovers(target, false);
     tti_free(target);
-    tti_free(folder);
     tti_free(old);
     return s;
 }
