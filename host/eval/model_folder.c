@@ -44,14 +44,16 @@ static bool is_named(const char *name, const char *const *list, size_t n) {
 }
 
 /* The first thing in dir that is not written with a model, into out; "" where there is none. */
-static tt_status find_foreign(const char *dir, char out[256]) {
+static tt_status find_foreign(const char *dir, char out[256], bool *empty) {
     DIR *d = opendir(dir);
     out[0] = 0;
+    *empty = true;
     if (!d) return tti_fail(TT_E_IO, "%s: cannot read the folder: %s", dir, strerror(errno));
     for (struct dirent *e; !out[0] && (e = readdir(d));) {
         const char *name = e->d_name;
-        if (strcmp(name, ".") && strcmp(name, "..") &&
-            !is_named(name, model_files, TT_COUNT(model_files)) &&
+        if (!strcmp(name, ".") || !strcmp(name, "..")) continue;
+        *empty = false;
+        if (!is_named(name, model_files, TT_COUNT(model_files)) &&
             !is_named(name, tokenizer_files, TT_COUNT(tokenizer_files)))
             snprintf(out, 256, "%s", name);
     }
@@ -69,14 +71,21 @@ static bool holds(const char *outer, const char *inner) {
 
 tt_status tti_folder_check_place(const char *out, const char *const *sources, size_t n) {
     char foreign[256];
+    bool empty, config, weights;
     for (size_t i = 0; i < n; i++)
         if (holds(out, sources[i]))
             return tti_fail(TT_E_ARG, "%s: %s is read from it; choose another folder to write", out,
                             sources[i]);
     if (tti_file_exists(out)) return tti_fail(TT_E_ARG, "%s: is a file; name a folder", out);
     if (!tti_dir_exists(out)) return TT_OK;
-    TT_TRY(find_foreign(out, foreign));
-    if (!foreign[0]) return TT_OK;
+    TT_TRY(find_foreign(out, foreign, &empty));
+    if (empty) return TT_OK;
+    TT_TRY(has(out, "config.json", &config));
+    TT_TRY(has(out, "model.safetensors", &weights));
+    if (!foreign[0] && config && weights) return TT_OK;
+    if (!foreign[0])
+        return tti_fail(TT_E_ARG, "%s: holds something else than a model; choose another folder",
+                        out);
     return tti_fail(TT_E_ARG,
                     "%s: holds something else than a model, as %s, which would be lost; choose "
                     "another folder",

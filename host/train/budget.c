@@ -21,8 +21,7 @@ void tti_dials_settle(tti_dials *d, unsigned given) {
 void tti_dials_smallest(tti_dials *d, unsigned given) {
     const bool full = d->method == TTI_CONFIG_FULL;
     const unsigned open = ~given;
-    const bool four =
-        d->method == TTI_CONFIG_QLORA; /* lora is over weights that are not quantised */
+    const bool four = d->method == TTI_CONFIG_QLORA; /* lora's weights are not quantised */
     if (open & TTI_DIAL_WEIGHTS) d->weights = four ? TTI_NF4 : TTI_BF16;
     if (open & TTI_DIAL_HEAD) d->head = full ? TTI_BF16 : four ? TTI_NF4 : TTI_Q8;
     if (open & TTI_DIAL_NESTED) d->nested = true;

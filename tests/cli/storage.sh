@@ -186,6 +186,9 @@ refuses "the model lies in the output" 1 'is read from it' "$tt" quantise "$work
 refuses "so does the adapter" 1 'is read from it' "$tt" merge --adapter "$work/qlora/final" --out "$work/qlora"
 refuses "other files in the output" 1 'base, which would be lost' "$tt" quantise samples/decoder --output "$work/holder"
 check "they are still there" cmp samples/decoder/model.safetensors "$work/holder/base/model.safetensors"
+mkdir "$work/parts" && cp samples/decoder/tokenizer.json "$work/parts"
+refuses "a part of a model in the output" 1 'something else than a model' "$tt" quantise samples/decoder \
+    --output "$work/parts"
 mkdir "$work/of-q8.part-999999999" # of a process that was killed
 check "a killed process's folder goes" quantise "$work/of-nf4" --output "$work/of-q8"
 check "and is gone" [ ! -e "$work/of-q8.part-999999999" ]
